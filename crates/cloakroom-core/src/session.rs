@@ -1,0 +1,318 @@
+//! A session as a request sees it: attributes to read and edit, a login, an end. Reads are plain
+//! calls; edits are collected and committed once.
+
+mod attributes;
+mod edits;
+pub(crate) mod view;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use self::view::{Base, View};
+use crate::commit::Outcome;
+use crate::error::{Error, Result};
+use crate::event::Ended;
+use crate::record::Record;
+use crate::sessions::Sessions;
+use crate::slot;
+use crate::time::Timestamp;
+use crate::token::{Key, Token};
+
+/// Begins the names that the session system keeps for itself.
+const RESERVED: char = '@';
+pub(crate) const ROLES: &str = "@roles";
+pub(crate) const DEVICE: &str = "@device";
+pub(crate) const ADDRESS: &str = "@address";
+
+/// A request's handle to its session. Clones are the same handle.
+///
+/// Nothing reaches the store before [`Session::commit`], [`Session::transact`] or
+/// [`Sessions::finish`], which a middleware calls once the handler has answered. A session that
+/// was never written to is never stored.
+#[derive(Clone)]
+pub struct Session {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    sessions: Sessions,
+    /// One commit at a time; edits go on meanwhile.
+    pub(crate) gate: async_lock::Mutex<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    view: View,
+    reply: Option<Reply>,
+    closed: bool,
+}
+
+/// What the client has to be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// Hand this token out. It is told once, and never again.
+    Send {
+        /// The new token.
+        token: Token,
+        /// When the session ends at the latest.
+        ends_at: Option<Timestamp>,
+    },
+    /// Forget the token: this request has ended its session.
+    Clear,
+}
+
+/// Who signs in, and as what.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Login {
+    pub(crate) principal: String,
+    pub(crate) roles: Vec<String>,
+}
+
+impl Login {
+    /// A login of `principal`, without roles.
+    pub fn new(principal: impl Into<String>) -> Self {
+        Self { principal: principal.into(), roles: Vec::new() }
+    }
+
+    /// Adds a role.
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.roles.push(role.into());
+        self
+    }
+}
+
+impl<P: Into<String>> From<P> for Login {
+    fn from(principal: P) -> Self {
+        Self::new(principal)
+    }
+}
+
+/// What is known of the client, kept with a login for the user's list of sessions.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Client {
+    /// Its device, as in the User-Agent header.
+    pub device: Option<String>,
+    /// Its address.
+    pub address: Option<String>,
+}
+
+impl Client {
+    /// Cuts what a client says of itself to a length that a list can show.
+    fn shorten(&mut self) {
+        const MOST: usize = 256;
+        for text in [&mut self.device, &mut self.address].into_iter().flatten() {
+            text.truncate(text.floor_char_boundary(MOST));
+        }
+    }
+}
+
+impl Session {
+    pub(crate) fn new(sessions: Sessions, mut view: View) -> Self {
+        view.client.shorten();
+        let state = Mutex::new(State { view, reply: None, closed: false });
+        Self { inner: Arc::new(Inner { sessions, gate: async_lock::Mutex::new(()), state }) }
+    }
+
+    /// A poisoned lock means a panic between two whole steps: no user code runs under it.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing is stored for this client yet.
+    pub fn is_new(&self) -> bool {
+        self.state().view.stored().is_none()
+    }
+
+    /// The session's key, once it is stored. It may be logged; it opens nothing.
+    pub fn key(&self) -> Option<Key> {
+        self.state().view.stored().map(|stored| stored.key)
+    }
+
+    fn of_record<T>(&self, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        self.state().view.record().map(read)
+    }
+
+    /// When the session was stored first.
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.of_record(|record| record.created_at)
+    }
+
+    /// When the session was last used before this request, to within the policy's `touch_after`.
+    pub fn last_accessed(&self) -> Option<Timestamp> {
+        self.of_record(|record| record.touched_at)
+    }
+
+    /// How long the session may go unused; `None` where it may for ever, or is not stored.
+    pub fn idle(&self) -> Option<Duration> {
+        self.of_record(|record| record.idle).flatten()
+    }
+
+    /// When the session ends however much it is used.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.of_record(|record| record.ends_at).flatten()
+    }
+
+    /// Who is signed in, a login of this request included.
+    pub fn principal(&self) -> Option<String> {
+        let state = self.state();
+        let login = state.view.edits.login().map(|login| login.principal.clone());
+        login.or_else(|| state.view.record()?.principal.clone())
+    }
+
+    /// When they signed in, as it is stored.
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.of_record(|record| record.authenticated_at).flatten()
+    }
+
+    /// The roles given at login; none where nobody is signed in.
+    pub fn roles(&self) -> Vec<String> {
+        let state = self.state();
+        if let Some(login) = state.view.edits.login() {
+            return login.roles.clone();
+        }
+        let signed_in = state.view.record().filter(|record| record.principal.is_some());
+        let bytes = signed_in.and_then(|record| record.fields.get(ROLES));
+        bytes.and_then(|field| slot::decode(ROLES, &field.bytes).ok()).unwrap_or_default()
+    }
+
+    /// Whether the signed-in user has `role`.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles().iter().any(|held| held == role)
+    }
+
+    /// Signs a user in. The token is replaced, so that one planted beforehand opens nothing; the
+    /// attributes stay, unless another user was signed in: that session is ended, and this one
+    /// begins empty. Needs no old session.
+    pub fn log_in(&self, login: impl Into<Login>) -> Result<()> {
+        let login = login.into();
+        let most = self.inner.sessions.policy().principal_bytes;
+        if login.principal.is_empty() || login.principal.len() > most {
+            return Err(Error::BadPrincipal { most });
+        }
+        let mut state = self.open_state()?;
+        state.view.edits.log_in(login);
+        Ok(())
+    }
+
+    /// Ends the session because its user asks for it.
+    pub fn log_out(&self) -> Result<()> {
+        self.edit(|view| view.edits.end(Ended::LoggedOut))
+    }
+
+    /// Ends the session because the application wants it.
+    pub fn end(&self) -> Result<()> {
+        self.edit(|view| view.edits.end(Ended::Revoked))
+    }
+
+    /// Sets how long this session may go unused; `None`: for ever. The policy's `longest_idle`
+    /// caps it.
+    pub fn set_idle(&self, idle: Option<Duration>) -> Result<()> {
+        self.edit(|view| view.edits.set_idle(idle))
+    }
+
+    /// Sets how long this session lives from now on however much it is used; `None`: for ever. The
+    /// policy's `longest_lifetime` caps it.
+    pub fn set_lifetime(&self, lifetime: Option<Duration>) -> Result<()> {
+        self.edit(|view| view.edits.set_lifetime(lifetime))
+    }
+
+    /// Marks this request as no use of the session, such as a poll that a page sends by itself.
+    pub fn set_passive(&self) {
+        self.state().view.passive = true;
+    }
+
+    /// Keeps this request's response free of a timed rotation's token: for requests whose response
+    /// may be shared or is no page, such as an upgrade.
+    pub fn forbid_rotation(&self) {
+        self.state().view.may_rotate = false;
+    }
+
+    /// Commits what was edited so far: before a streamed body, or a side effect that counts on it.
+    /// Whatever the outcome, the edits are done with. Never [`Outcome::Conflict`]: edits are
+    /// replayed until they apply.
+    pub fn commit(&self) -> impl Future<Output = Result<Outcome>> + Send + '_ {
+        self.inner.sessions.drive(self, None)
+    }
+
+    fn open_state(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        if matches!(state.view.base, Base::Over) || state.view.edits.ending().is_some() {
+            return Err(Error::Ended);
+        }
+        Ok(state)
+    }
+
+    fn edit<T>(&self, edit: impl FnOnce(&mut View) -> T) -> Result<T> {
+        let mut state = self.open_state()?;
+        if matches!(state.view.base, Base::Settling) && state.view.edits.login().is_none() {
+            return Err(Error::Settling);
+        }
+        Ok(edit(&mut state.view))
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.state().view.clone()
+    }
+
+    /// Puts a newer base under the edits, replays those above number `done` on it, and drops the
+    /// others. The replay runs outside the lock; where an edit came meanwhile, again.
+    pub(crate) fn rebase(&self, base: &Base, done: u64) -> Result<()> {
+        loop {
+            let mut view = self.view();
+            let last = view.edits.last();
+            view.base = base.clone();
+            let edits = std::mem::take(&mut view.edits).rebased(done, view.record())?;
+            let mut state = self.state();
+            if state.view.edits.last() == last {
+                state.view.base = view.base;
+                state.view.edits = edits;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Drops all edits: their commit has failed, and its caller is being told.
+    pub(crate) fn drop_edits(&self, base: Option<Base>) {
+        let mut state = self.state();
+        state.view.edits = edits::Edits::default();
+        if let Some(base) = base {
+            state.view.base = base;
+        }
+    }
+
+    pub(crate) fn set_reply(&self, reply: Reply) {
+        self.state().reply = Some(reply);
+    }
+
+    /// Takes no more edits: nobody knows what became of the last commit.
+    pub(crate) fn seal(&self) {
+        self.state().closed = true;
+    }
+
+    pub(crate) fn is_edited(&self) -> bool {
+        !self.state().view.edits.is_empty()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// Takes no more edits from now on; what the client has to be told.
+    pub(crate) fn close(&self) -> Option<Reply> {
+        let mut state = self.state();
+        state.closed = true;
+        state.reply.take()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("key", &self.key()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,294 @@
+//! The only place that decides a session's life: opening, finishing, ending, sweeping.
+
+mod application;
+mod builder;
+mod drive;
+mod live;
+mod send;
+mod sweep;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use application::Application;
+pub use builder::Builder;
+pub use live::{Info, Live};
+pub use sweep::Swept;
+
+use crate::commit::{Guard, Outcome};
+use crate::error::{Error, Result};
+use crate::event::{Ended, Ending, Event, Listener};
+use crate::policy::{Announcing, Policy};
+use crate::record::{Record, Standing};
+use crate::session::view::{Base, Stored, View, origin};
+use crate::session::{Client, Reply, Session};
+use crate::store::{Announce, Directory, Keep, Store};
+use crate::time::{Clock, Timer, Timestamp};
+use crate::token::{Key, Kind, Token};
+
+/// How many writers' queues a node has; keys share them by chance.
+const QUEUES: usize = 64;
+
+/// The sessions of an application on this node. Clones are the same.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use cloakroom_core::time::{Sleep, Timer};
+/// # #[derive(Debug)]
+/// # struct Never;
+/// # impl Timer for Never {
+/// #     fn sleep(&self, _: Duration) -> Sleep { Box::pin(std::future::pending()) }
+/// # }
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use cloakroom_core::{MemoryStore, Reply, Sessions, Slot};
+///
+/// const VISITS: Slot<u64> = Slot::new("visits");
+///
+/// let sessions = Sessions::builder(MemoryStore::new(), Never).build()?;
+/// let session = sessions.open(&[], Default::default()).await?;
+/// session.update(VISITS, |visits| *visits += 1)?;
+/// let Some(Reply::Send { token, .. }) = sessions.finish(&session).await? else {
+///     panic!("a new session has a token to hand out");
+/// };
+///
+/// let again = sessions.open(&[token], Default::default()).await?;
+/// assert_eq!(again.get(VISITS)?, Some(1));
+/// # Ok(())
+/// # }
+/// # let mut example = std::pin::pin!(example());
+/// # let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+/// # assert!(matches!(example.as_mut().poll(&mut context), std::task::Poll::Ready(Ok(()))));
+/// ```
+#[derive(Clone)]
+pub struct Sessions {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    timer: Arc<dyn Timer>,
+    listeners: Vec<Arc<dyn Listener>>,
+    /// Where writers wait after a first conflict, each queue with the newest record that the
+    /// writer before has seen.
+    queues: [async_lock::Mutex<Option<(Key, Record)>>; QUEUES],
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("store", &self.inner.store).finish_non_exhaustive()
+    }
+}
+
+/// What a presented token leads to.
+enum Found {
+    Unknown,
+    Settling,
+    Stored(Stored),
+}
+
+impl Sessions {
+    /// Begins to set up the sessions kept in `store`, with deadlines kept by `timer`.
+    pub fn builder(store: impl Store, timer: impl Timer) -> Builder {
+        Builder::new(Arc::new(store), Arc::new(timer))
+    }
+
+    /// The rules these sessions live under.
+    pub fn policy(&self) -> &Policy {
+        &self.inner.policy
+    }
+
+    /// The store that keeps them.
+    pub fn store(&self) -> &dyn Store {
+        &*self.inner.store
+    }
+
+    /// The present moment, by the clock that these sessions live by.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// Opens the session that a client's tokens lead to, or an empty one. Of several tokens the
+    /// first few are looked up, as many as the policy's `tokens_tried`.
+    ///
+    /// # Errors
+    /// [`Error::Store`] and [`Error::DeadlinePassed`] where the store does not answer: then nobody
+    /// knows whether there is a session. [`Error::TwoSessions`] where two tokens open two sessions.
+    pub async fn open(&self, tokens: &[Token], client: Client) -> Result<Session> {
+        let mut base = Base::Nothing;
+        for token in tokens.iter().take(self.policy().tokens_tried) {
+            base = match (base, self.find(token).await?) {
+                (Base::Stored(first), Found::Stored(second)) if first.key != second.key => {
+                    let (first, second) = (first.key, second.key);
+                    self.tell(&Event::TwoSessions { first, second });
+                    return Err(Error::TwoSessions { first, second });
+                }
+                (Base::Stored(stored), _) | (_, Found::Stored(stored)) => Base::Stored(stored),
+                (_, Found::Settling) => Base::Settling,
+                (base, Found::Unknown) => base,
+            };
+        }
+        Ok(Session::new(self.clone(), View::new(base, client)))
+    }
+
+    async fn find(&self, token: &Token) -> Result<Found> {
+        let (key, proof, now) = (token.key(), token.proof(), self.now());
+        let record = self.load(key, now).await?;
+        let Some(record) = self.within_caps(key, record, now).await? else {
+            self.tell(&Event::UnknownToken { key });
+            return Ok(Found::Unknown);
+        };
+        Ok(match record.admits(&proof, now) {
+            Standing::Current | Standing::Offered | Standing::Grace => {
+                let record = Arc::new(record);
+                Found::Stored(Stored { key, opened_under: Some(proof), record })
+            }
+            Standing::Settling => Found::Settling,
+            Standing::Stranger => {
+                self.tell(&Event::UnknownToken { key });
+                Found::Unknown
+            }
+        })
+    }
+
+    async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>> {
+        Ok(self.call(self.inner.store.load(key, now)).await?)
+    }
+
+    /// Ends a session that the policy, as it is now, allows no longer.
+    async fn within_caps(
+        &self,
+        key: Key,
+        record: Option<Record>,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        let policy = self.policy();
+        let idle = policy.longest_idle.map(|longest| record.touched_at + longest);
+        let end = policy.longest_lifetime.map(|longest| origin(&record) + longest);
+        let reason = match (idle, end) {
+            (_, Some(end)) if end <= now => Ended::Lifetime,
+            (Some(idle), _) if idle <= now => Ended::Idle,
+            _ => return Ok(Some(record)),
+        };
+        self.end_one(key, &Guard::None, reason).await?;
+        Ok(None)
+    }
+
+    /// Commits what a request has edited and closes its session: what the client has to be told.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] where there were edits and the session is gone. [`Error::Limit`] where one
+    /// stands against them. Otherwise as for [`Session::commit`].
+    pub async fn finish(&self, session: &Session) -> Result<Option<Reply>> {
+        if session.is_closed() {
+            return Ok(session.close());
+        }
+        let edited = session.is_edited();
+        let finished = self.drive(session, None).await;
+        let reply = session.close();
+        match finished? {
+            Outcome::Done { .. } => Ok(reply),
+            Outcome::Refused(limit) => Err(limit.into()),
+            Outcome::Gone | Outcome::Conflict(_) if edited => Err(Error::Ended),
+            Outcome::Gone | Outcome::Conflict(_) => Ok(reply),
+        }
+    }
+
+    /// Ends a session, whoever's it is; whether there was one.
+    pub async fn end(&self, key: Key) -> Result<bool> {
+        Ok(self.end_one(key, &Guard::None, Ended::Revoked).await?.is_some())
+    }
+
+    /// Ends a session of this principal's; whether there was one of theirs.
+    pub async fn end_own(&self, principal: &str, key: Key) -> Result<bool> {
+        let guard = Guard::Principal(principal.to_owned());
+        Ok(self.end_one(key, &guard, Ended::Revoked).await?.is_some())
+    }
+
+    /// Ends all sessions of a principal but `except`, logins under way included; how many.
+    pub async fn end_all(&self, principal: &str, except: Option<Key>) -> Result<usize> {
+        let directory = self.directory()?;
+        self.call(directory.bar(principal, self.now())).await?;
+        let mut ended = 0;
+        for info in self.of_principal(principal).await? {
+            if Some(info.key()) != except && self.end_own(principal, info.key()).await? {
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// The principal's sessions, the oldest login first.
+    pub async fn of_principal(&self, principal: &str) -> Result<Vec<Info>> {
+        let found = self.call(self.directory()?.of_principal(principal, self.now())).await?;
+        Ok(found.into_iter().map(|(key, record)| Info::new(key, record)).collect())
+    }
+
+    /// How many sessions there are.
+    pub async fn count(&self) -> Result<u64> {
+        Ok(self.call(self.directory()?.count(Kind::Session, self.now())).await?)
+    }
+
+    /// Ends every session there is, page by page; how many.
+    pub async fn end_everybody(&self) -> Result<usize> {
+        const PAGE: usize = 256;
+        let (mut ended, mut after) = (0, None);
+        loop {
+            let page = self.directory()?.page(Kind::Session, after, PAGE, self.now());
+            let keys = self.call(page).await?;
+            for key in &keys {
+                ended += usize::from(self.end(*key).await?);
+            }
+            after = match keys.last() {
+                Some(last) => Some(*last),
+                None => return Ok(ended),
+            };
+        }
+    }
+
+    /// A session to look at again and again, for sockets and streams.
+    pub fn live(&self, key: Key) -> Live {
+        Live::new(self.clone(), key)
+    }
+
+    /// The attributes that all sessions share, on all nodes.
+    pub fn application(&self) -> Application {
+        Application::new(self.clone())
+    }
+
+    fn directory(&self) -> Result<&dyn Directory> {
+        self.inner.store.directory().ok_or(Error::NoDirectory)
+    }
+
+    /// Ends a session and announces it.
+    async fn end_one(&self, key: Key, guard: &Guard, reason: Ended) -> Result<Option<Record>> {
+        let now = self.now();
+        let announce = Announce { reason, keep: self.keep(now) };
+        let ended = self.call(self.inner.store.end(key, guard, announce, now)).await?;
+        let Some(record) = ended else {
+            return Ok(None);
+        };
+        let ending = Ending { key, reason, record };
+        self.announce(&ending).await;
+        Ok(Some(ending.record))
+    }
+
+    /// Whether endings go to the store's list: only where somebody will take them off again.
+    fn keep(&self, now: Timestamp) -> Keep {
+        let inner = &*self.inner;
+        let kept = inner.policy.announcing == Announcing::Durable
+            && !inner.listeners.is_empty()
+            && inner.store.endings().is_some();
+        if kept { Keep::LeasedUntil(now + inner.policy.lease) } else { Keep::Nothing }
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        for listener in &self.inner.listeners {
+            listener.on_event(event);
+        }
+    }
+}

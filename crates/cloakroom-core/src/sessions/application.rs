@@ -1,0 +1,81 @@
+//! Attributes that all sessions of an application share, on all nodes.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Sessions;
+use crate::commit::Outcome;
+use crate::error::{Error, Result};
+use crate::session::view::{Base, Stored, View};
+use crate::session::{Client, Session};
+use crate::slot::Slot;
+use crate::token::{Key, Kind};
+
+const NAME: &str = "application";
+
+/// The application's own attributes: one record that never ends and that no token opens. Every
+/// call goes to the store, and every write is committed before it returns.
+#[derive(Clone, Debug)]
+pub struct Application {
+    sessions: Sessions,
+}
+
+impl Application {
+    pub(super) fn new(sessions: Sessions) -> Self {
+        Self { sessions }
+    }
+
+    async fn open(&self) -> Result<Session> {
+        let key = Key::named(Kind::Application, NAME);
+        let record = self.sessions.load(key, self.sessions.now()).await?;
+        let base = record.map_or(Base::Nothing, |record| {
+            Base::Stored(Stored { key, opened_under: None, record: Arc::new(record) })
+        });
+        let mut view = View::new(base, Client::default());
+        view.named = Some(key);
+        Ok(Session::new(self.sessions.clone(), view))
+    }
+
+    /// Reads an attribute; an error where it is not a `T`.
+    pub async fn get<T: DeserializeOwned>(&self, slot: Slot<T>) -> Result<Option<T>> {
+        self.open().await?.try_get(slot)
+    }
+
+    /// Writes an attribute: the last writer wins.
+    pub async fn set<T: Serialize + Sync>(&self, slot: Slot<T>, value: &T) -> Result<()> {
+        let session = self.open().await?;
+        session.set(slot, value)?;
+        done(session.commit().await?)
+    }
+
+    /// Removes an attribute.
+    pub async fn remove<T>(&self, slot: Slot<T>) -> Result<()> {
+        let session = self.open().await?;
+        session.remove(slot)?;
+        done(session.commit().await?)
+    }
+
+    /// Changes an attribute from what it is, or from the default. Returns what the run of `change`
+    /// returned that was applied; it may run several times and must do nothing else.
+    pub async fn update<T, R>(
+        &self,
+        slot: Slot<T>,
+        change: impl Fn(&mut T) -> R + Send + Sync,
+    ) -> Result<R>
+    where
+        T: Default + Serialize + DeserializeOwned,
+        R: Send,
+    {
+        self.open().await?.transact(slot, change).await
+    }
+}
+
+fn done(outcome: Outcome) -> Result<()> {
+    match outcome {
+        Outcome::Done { .. } => Ok(()),
+        Outcome::Refused(limit) => Err(limit.into()),
+        Outcome::Gone | Outcome::Conflict(_) => Err(Error::Ended),
+    }
+}

@@ -1,0 +1,244 @@
+//! What a store is: a handful of calls, each one atomic step, each told what time it is.
+
+mod memory;
+
+use std::error::Error as StdError;
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+pub use memory::MemoryStore;
+
+use crate::commit::{Commit, Guard, Limit, Outcome};
+use crate::event::{Ended, Ending};
+use crate::record::{Record, Unreadable};
+use crate::time::Timestamp;
+use crate::token::{Key, Kind};
+
+/// Keeps records. Found, absent and unknown are three answers: `Ok(Some)`, `Ok(None)` and `Err`.
+///
+/// Every method is one atomic step: it happens whole or not at all, also where the future is
+/// dropped half-way. The laws in `cloakroom-testkit` hold every implementation to
+/// [`Record::apply`].
+#[async_trait]
+pub trait Store: Debug + Send + Sync + 'static {
+    /// Reads a record. A record that is over at `now` reads as absent.
+    async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>>;
+
+    /// Stores a new record under a key that has none, or one that is over. Where it is a session
+    /// with a principal and `seats` is given, the principal has at most that many afterwards; a
+    /// living record under the key is told first.
+    async fn create(
+        &self,
+        key: Key,
+        record: &Record,
+        seats: Option<usize>,
+        now: Timestamp,
+    ) -> Result<Created>;
+
+    /// Does what [`Record::apply`] says; [`Outcome::Gone`] where there is no record. A sign-in that
+    /// finds no seat for a session is refused only where the record would have let it pass.
+    async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome>;
+
+    /// Removes a record that is not over and that `guard` allows, and returns it.
+    async fn end(
+        &self,
+        key: Key,
+        guard: &Guard,
+        announce: Announce,
+        now: Timestamp,
+    ) -> Result<Option<Record>>;
+
+    /// Removes up to `limit` records that are over, and returns them with the reason: each to one
+    /// caller only, however many nodes call.
+    async fn expire(&self, limit: usize, keep: Keep, now: Timestamp) -> Result<Vec<Ending>>;
+
+    /// The store's own clock, where it has one that is not this machine's.
+    async fn clock(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
+    /// Finds sessions by their principal, and counts and pages through keys.
+    fn directory(&self) -> Option<&dyn Directory> {
+        None
+    }
+
+    /// The list of endings that are not acknowledged yet.
+    fn endings(&self) -> Option<&dyn Endings> {
+        None
+    }
+
+    /// What this store promises.
+    fn capabilities(&self) -> Capabilities;
+}
+
+/// Whether what is removed also goes to the list of endings, in the same step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// No: the caller announces it, or nobody does.
+    Nothing,
+    /// Yes, leased to the caller until then. Ignored where the store keeps no endings, and for
+    /// records that are not sessions.
+    LeasedUntil(Timestamp),
+}
+
+/// Why a record is ended, and what is kept of that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Announce {
+    /// The reason.
+    pub reason: Ended,
+    /// Whether the record goes to the list of endings.
+    pub keep: Keep,
+}
+
+/// What became of a new record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use = "a record that was not created is not there"]
+pub enum Created {
+    /// It is stored. `replaced` was under the same key, over and not yet swept.
+    Done {
+        /// What it replaced.
+        replaced: Option<Box<Record>>,
+    },
+    /// There is a living record under this key; nothing was stored.
+    Exists,
+    /// The principal's sessions were all ended meanwhile; nothing was stored.
+    Gone,
+    /// A limit stands against it; nothing was stored.
+    Refused(Limit),
+}
+
+/// Finds records other than by key.
+#[async_trait]
+pub trait Directory: Debug + Send + Sync {
+    /// The principal's living sessions, the oldest login first.
+    async fn of_principal(&self, principal: &str, now: Timestamp) -> Result<Vec<(Key, Record)>>;
+
+    /// Makes every login of the principal that has begun and is not finished fail. Called before
+    /// all of a principal's sessions are ended, so that none is missed.
+    async fn bar(&self, principal: &str, now: Timestamp) -> Result<()>;
+
+    /// Up to `limit` keys of living records of a kind, in an order of the store's own, from
+    /// behind `after` on. An empty answer is the end. Records created or ended meanwhile may be
+    /// missed.
+    async fn page(
+        &self,
+        kind: Kind,
+        after: Option<Key>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Key>>;
+
+    /// How many living records of a kind there are.
+    async fn count(&self, kind: Kind, now: Timestamp) -> Result<u64>;
+}
+
+/// Endings that wait to be announced.
+#[async_trait]
+pub trait Endings: Debug + Send + Sync {
+    /// Takes up to `limit` endings whose lease has lapsed, and leases them to the caller until
+    /// `until`: each to one caller only.
+    async fn lease(&self, limit: usize, until: Timestamp, now: Timestamp) -> Result<Vec<Ending>>;
+
+    /// Forgets an ending that its listeners have heard.
+    async fn acknowledge(&self, key: Key) -> Result<()>;
+}
+
+/// What a store promises beyond the laws.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capabilities {
+    /// Other processes see the same records.
+    pub shared: bool,
+    /// Records outlive the process.
+    pub durable: bool,
+    /// Endings are announced at least once, not at most once.
+    pub keeps_endings: bool,
+}
+
+/// A store's answer, or that there is none.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a store did not answer. Never that a record is absent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store could not be asked. The call has changed nothing.
+    #[error("the session store cannot be reached")]
+    Unreachable(#[source] Source),
+    /// The store was asked and did not answer. The call may have been carried out.
+    #[error("the session store did not answer; whether it acted is unknown")]
+    Unanswered(#[source] Source),
+    /// The store answered that it will not. The call has changed nothing.
+    #[error("the session store refused")]
+    Refused(#[source] Source),
+    /// What is stored under `key` is not a record that this version can read.
+    #[error("the record {key} cannot be read")]
+    Unreadable {
+        /// Which.
+        key: Key,
+        /// Why.
+        #[source]
+        source: Unreadable,
+    },
+}
+
+/// What a driver said.
+pub type Source = Box<dyn StdError + Send + Sync>;
+
+impl Error {
+    /// Whether the call may have been carried out all the same.
+    pub const fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::Unanswered(_))
+    }
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
+    async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>> {
+        (**self).load(key, now).await
+    }
+
+    async fn create(
+        &self,
+        key: Key,
+        record: &Record,
+        seats: Option<usize>,
+        now: Timestamp,
+    ) -> Result<Created> {
+        (**self).create(key, record, seats, now).await
+    }
+
+    async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
+        (**self).commit(key, commit, now).await
+    }
+
+    async fn end(
+        &self,
+        key: Key,
+        guard: &Guard,
+        announce: Announce,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        (**self).end(key, guard, announce, now).await
+    }
+
+    async fn expire(&self, limit: usize, keep: Keep, now: Timestamp) -> Result<Vec<Ending>> {
+        (**self).expire(limit, keep, now).await
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>> {
+        (**self).clock().await
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        (**self).directory()
+    }
+
+    fn endings(&self) -> Option<&dyn Endings> {
+        (**self).endings()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+}
