@@ -1,0 +1,192 @@
+//! Two nodes over one store, with a clock that stands still.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use cloakroom_core::store::{
+    Announce, Capabilities, Created, Directory, Endings, Keep, Result as StoreResult,
+};
+use cloakroom_core::{
+    Client, Commit, Ending, Event, Guard, Key, Listener, Outcome, Policy, Record, Reply, Session,
+    Sessions, Store, Timestamp, Token,
+};
+
+use crate::fixture::Fixture;
+use crate::{ManualClock, TokioTimer};
+
+/// What a node's listener has heard. Its clones are the same ear.
+#[derive(Clone, Debug, Default)]
+pub struct Heard(Arc<Mutex<Ear>>);
+
+#[derive(Debug, Default)]
+struct Ear {
+    endings: Vec<Ending>,
+    events: Vec<Event>,
+    deaf: bool,
+}
+
+impl Heard {
+    /// The endings heard so far.
+    pub fn endings(&self) -> Vec<Ending> {
+        self.0.lock().unwrap().endings.clone()
+    }
+
+    /// The events heard so far.
+    pub fn events(&self) -> Vec<Event> {
+        self.0.lock().unwrap().events.clone()
+    }
+
+    /// From now on, fails to hear of endings, or hears them again.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.0.lock().unwrap().deaf = deaf;
+    }
+}
+
+#[async_trait]
+impl Listener for Heard {
+    fn on_event(&self, event: &Event) {
+        self.0.lock().unwrap().events.push(event.clone());
+    }
+
+    async fn on_ended(&self, ending: &Ending) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let mut ear = self.0.lock().unwrap();
+        if ear.deaf {
+            return Err("deaf".into());
+        }
+        ear.endings.push(ending.clone());
+        Ok(())
+    }
+}
+
+/// Two nodes over one store.
+#[derive(Clone, Debug)]
+pub struct Nodes {
+    /// One node.
+    pub a: Sessions,
+    /// The other.
+    pub b: Sessions,
+    /// The clock that both live by.
+    pub clock: ManualClock,
+    /// What both have heard.
+    pub heard: Heard,
+}
+
+impl Nodes {
+    /// Two nodes with the default policy.
+    pub fn over(fixture: &Fixture) -> Self {
+        Self::with(fixture, Policy::default())
+    }
+
+    /// Two nodes with a policy.
+    pub fn with(fixture: &Fixture, policy: Policy) -> Self {
+        Self::on(Arc::clone(&fixture.store), policy)
+    }
+
+    /// Two nodes over a store that is, perhaps, wrapped.
+    pub fn on(store: Arc<dyn Store>, policy: Policy) -> Self {
+        let (clock, heard) = (ManualClock::default(), Heard::default());
+        let node = || {
+            Sessions::builder(Timeless(Arc::clone(&store)), TokioTimer)
+                .policy(policy.clone())
+                .clock(clock.clone())
+                .listener(heard.clone())
+                .build()
+                .expect("the policy is sound")
+        };
+        Self { a: node(), b: node(), clock, heard }
+    }
+
+    /// Both nodes, one after the other, for ever.
+    pub fn in_turn(&self) -> impl Iterator<Item = &Sessions> {
+        [&self.a, &self.b].into_iter().cycle()
+    }
+
+    /// A new session that `edit` has written to: its token.
+    pub async fn create(&self, edit: impl FnOnce(&Session)) -> Token {
+        let session = open(&self.a, &[]).await;
+        edit(&session);
+        sent(finish(&self.a, &session).await)
+    }
+
+    /// A new session in which `principal` is signed in: its token.
+    pub async fn signed_in(&self, principal: &str) -> Token {
+        self.create(|session| session.log_in(principal).unwrap()).await
+    }
+
+    /// How many sessions there are.
+    pub async fn count(&self) -> u64 {
+        self.a.count().await.unwrap()
+    }
+}
+
+/// Opens a session as a request with these tokens would.
+pub(super) async fn open(node: &Sessions, tokens: &[&Token]) -> Session {
+    let tokens: Vec<Token> = tokens.iter().copied().cloned().collect();
+    node.open(&tokens, Client::default()).await.unwrap()
+}
+
+/// Finishes a request that must go well.
+pub(super) async fn finish(node: &Sessions, session: &Session) -> Option<Reply> {
+    node.finish(session).await.unwrap()
+}
+
+/// The token that a reply hands out.
+pub(super) fn sent(reply: Option<Reply>) -> Token {
+    match reply {
+        Some(Reply::Send { token, .. }) => token,
+        other => panic!("expected a token, not {other:?}"),
+    }
+}
+
+/// A store whose clock nobody asks: these tests have a clock of their own, and a real server's
+/// would tell them that it is wrong.
+#[derive(Debug)]
+struct Timeless(Arc<dyn Store>);
+
+#[async_trait]
+impl Store for Timeless {
+    async fn load(&self, key: Key, now: Timestamp) -> StoreResult<Option<Record>> {
+        self.0.load(key, now).await
+    }
+
+    async fn create(
+        &self,
+        key: Key,
+        record: &Record,
+        seats: Option<usize>,
+        now: Timestamp,
+    ) -> StoreResult<Created> {
+        self.0.create(key, record, seats, now).await
+    }
+
+    async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> StoreResult<Outcome> {
+        self.0.commit(key, commit, now).await
+    }
+
+    async fn end(
+        &self,
+        key: Key,
+        guard: &Guard,
+        announce: Announce,
+        now: Timestamp,
+    ) -> StoreResult<Option<Record>> {
+        self.0.end(key, guard, announce, now).await
+    }
+
+    async fn expire(&self, limit: usize, keep: Keep, now: Timestamp) -> StoreResult<Vec<Ending>> {
+        self.0.expire(limit, keep, now).await
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        self.0.directory()
+    }
+
+    fn endings(&self) -> Option<&dyn Endings> {
+        self.0.endings()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+}

@@ -1,0 +1,169 @@
+//! A real Redis server.
+
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::process::{BOUND, Process, free_addr, wait_until};
+
+/// How many ports are tried before a server that does not start is given up.
+const PORTS_TRIED: usize = 10;
+
+/// A `redis-server` on 127.0.0.1 with a directory of its own, which it appends every write to.
+#[derive(Debug)]
+pub struct Redis {
+    addr: SocketAddr,
+    directory: TempDir,
+    arguments: Vec<String>,
+    /// `None` between a kill and a restart.
+    process: Option<Process>,
+}
+
+impl Redis {
+    /// Starts a server, and returns when it answers. Panics where `redis-server` is missing.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a server with arguments of the caller's own, such as `--maxmemory-policy`.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        blocking(move || Self::start_now(&arguments)).await
+    }
+
+    fn start_now(arguments: &[String]) -> Self {
+        for _ in 0..PORTS_TRIED {
+            let mut redis = Self {
+                addr: free_addr(),
+                directory: TempDir::new().expect("a temporary directory"),
+                arguments: arguments.to_vec(),
+                process: None,
+            };
+            if redis.launch() {
+                return redis;
+            }
+        }
+        panic!("redis-server ended {PORTS_TRIED} times before it answered");
+    }
+
+    /// Spawns the server and waits for its answer; `false` where it ends instead, which is what
+    /// it does when its port is taken.
+    fn launch(&mut self) -> bool {
+        let mut process = Process::spawn(
+            Command::new("redis-server")
+                .args(["--bind", "127.0.0.1", "--port"])
+                .arg(self.addr.port().to_string())
+                .arg("--dir")
+                .arg(self.directory.path())
+                .args(["--save", "", "--appendonly", "yes"])
+                .args(["--enable-debug-command", "yes"])
+                .args(&self.arguments),
+        );
+        let own = format!("process_id:{}\r", process.id());
+        let mut ended = false;
+        wait_until("redis-server answers", || {
+            ended = process.has_ended();
+            // Only this very process will do: another server may have come to the port first.
+            ended || self.ask(&["INFO", "server"]).is_ok_and(|info| info.contains(&own))
+        });
+        self.process = (!ended).then_some(process);
+        !ended && self.ask(&["PING"]).is_ok_and(|answer| answer == "PONG")
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where it listens, as a client is told.
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.addr)
+    }
+
+    /// Kills it at once, without a chance to write anything.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Kills it where it still runs, and starts it again on the same port, with what it had
+    /// written to its directory.
+    pub async fn restart(self) -> Self {
+        blocking(move || {
+            let mut redis = self;
+            redis.kill();
+            wait_until("redis-server has its port back", || redis.launch());
+            redis
+        })
+        .await
+    }
+
+    /// Stops it where it stands: connections stay open, nothing is answered.
+    pub fn pause(&self) {
+        self.running().pause();
+    }
+
+    /// Lets it go on after [`Redis::pause`].
+    pub fn resume(&self) {
+        self.running().resume();
+    }
+
+    fn running(&self) -> &Process {
+        self.process.as_ref().expect("the server was killed")
+    }
+
+    /// Sends one command on a connection of its own, and returns the answer as text: the items of
+    /// an array a line each, nil as `(nil)`. Panics on an error.
+    pub fn command(&self, words: &[&str]) -> String {
+        self.ask(words).unwrap_or_else(|error| panic!("redis-server refuses {words:?}: {error}"))
+    }
+
+    fn ask(&self, words: &[&str]) -> Result<String, Error> {
+        let mut stream = TcpStream::connect_timeout(&self.addr, BOUND)?;
+        stream.set_read_timeout(Some(BOUND))?;
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            request += &format!("${}\r\n{word}\r\n", word.len());
+        }
+        stream.write_all(request.as_bytes())?;
+        answer(&mut BufReader::new(stream))
+    }
+}
+
+/// Reads one answer of the protocol's second version.
+fn answer(input: &mut impl BufRead) -> Result<String, Error> {
+    let mut line = String::new();
+    input.read_line(&mut line)?;
+    let line = line.trim_end();
+    let (first, rest) = line.split_at_checked(1).ok_or(Error::from(ErrorKind::UnexpectedEof))?;
+    match (first, rest) {
+        ("+" | ":", _) => Ok(rest.to_owned()),
+        ("$" | "*", "-1") => Ok("(nil)".to_owned()),
+        ("$", _) => bulk(input, length(rest)?),
+        ("*", _) => {
+            let items: Result<Vec<String>, Error> =
+                (0..length(rest)?).map(|_| answer(input)).collect();
+            Ok(items?.join("\n"))
+        }
+        _ => Err(Error::other(rest.to_owned())),
+    }
+}
+
+fn bulk(input: &mut impl Read, length: usize) -> Result<String, Error> {
+    let mut bytes = vec![0; length + 2];
+    input.read_exact(&mut bytes)?;
+    bytes.truncate(length);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn length(text: &str) -> Result<usize, Error> {
+    text.parse().map_err(Error::other)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
