@@ -1,0 +1,97 @@
+//! The directory: sessions by principal, pages of keys, counts.
+
+use async_trait::async_trait;
+use cloakroom_core::record::CommitId;
+use cloakroom_core::store::{Directory, Result};
+use cloakroom_core::{Key, Kind, Record, Timestamp};
+use redis::Pipeline;
+
+use crate::fault;
+use crate::layout::{BUCKETS, bucket_of};
+use crate::reply;
+use crate::script::Call;
+use crate::seats::sort;
+use crate::store::RedisStore;
+
+#[async_trait]
+impl Directory for RedisStore {
+    async fn of_principal(&self, principal: &str, now: Timestamp) -> Result<Vec<(Key, Record)>> {
+        let mut verified = self.seated(principal, now).await?;
+        let seats = self.layout.seats(principal);
+        self.give_up(&seats, verified.abandoned()).await;
+        sort(&mut verified.living);
+        Ok(verified.living)
+    }
+
+    /// Marks the principal's seats, so that no login confirms that took its seat before. It
+    /// compares no clocks. Seats under way stay: what they have written is then found and ended.
+    async fn bar(&self, principal: &str, _now: Timestamp) -> Result<()> {
+        let mut call = Call::on([self.layout.seats(principal)]);
+        call.arg(CommitId::random().as_bytes().as_slice());
+        self.scripts.bar.run(&self.link, &call).await.map(drop)
+    }
+
+    /// In the order of keys: bucket after bucket, each read whole and sorted here.
+    async fn page(
+        &self,
+        kind: Kind,
+        after: Option<Key>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Key>> {
+        let mut next = after.map_or(0, |key| usize::from(bucket_of(key)));
+        let mut page = Vec::new();
+        let mut buckets = 1;
+        while page.len() < limit && next < BUCKETS {
+            let until = BUCKETS.min(next + buckets);
+            page.extend(self.living(kind, next..until, now).await?);
+            page.retain(|key| after.is_none_or(|after| *key > after));
+            next = until;
+            buckets *= 4;
+        }
+        page.sort_unstable();
+        page.truncate(limit);
+        Ok(page)
+    }
+
+    async fn count(&self, kind: Kind, now: Timestamp) -> Result<u64> {
+        let mut pipeline = Pipeline::with_capacity(BUCKETS);
+        for bucket in 0..=u8::MAX {
+            pipeline
+                .cmd("ZCOUNT")
+                .arg(self.layout.deadlines(bucket, kind))
+                .arg(format!("({}", now.millis()))
+                .arg("+inf");
+        }
+        let mut count = 0;
+        for reply in self.link.send_all(&pipeline).await? {
+            count += reply::number(&fault::reply(reply)?, "ZCOUNT")?;
+        }
+        Ok(count)
+    }
+}
+
+impl RedisStore {
+    /// All living keys of a kind in some buckets, in one round trip.
+    async fn living(
+        &self,
+        kind: Kind,
+        buckets: std::ops::Range<usize>,
+        now: Timestamp,
+    ) -> Result<Vec<Key>> {
+        let mut pipeline = Pipeline::with_capacity(buckets.len());
+        for bucket in buckets.filter_map(|bucket| u8::try_from(bucket).ok()) {
+            pipeline
+                .cmd("ZRANGEBYSCORE")
+                .arg(self.layout.deadlines(bucket, kind))
+                .arg(format!("({}", now.millis()))
+                .arg("+inf");
+        }
+        let mut keys = Vec::new();
+        for reply in self.link.send_all(&pipeline).await? {
+            let ids = reply::strings(fault::reply(reply)?, "ZRANGEBYSCORE")?;
+            keys.extend(ids.iter().filter_map(|id| Key::from_bytes(kind, id)));
+        }
+        Ok(keys)
+    }
+}

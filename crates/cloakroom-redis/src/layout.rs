@@ -1,0 +1,121 @@
+//! Where things are in Redis: the names of all keys, and what is under each.
+//!
+//! `<prefix>` tells applications on one server apart. `{3f}` is the bucket, the first byte of a
+//! key's id or of a principal's digest, in braces: Redis Cluster keeps what shares it in one slot,
+//! so every script works on one node. There are 256 buckets.
+//!
+//! | name | type | what |
+//! |---|---|---|
+//! | `<prefix>{3f}:s-<id>` | string | one record, as [`Record::encode`] writes it; the rest of the name is the key's text |
+//! | `<prefix>{3f}:deadlines:s` | sorted set | the bucket's keys of one kind: id, scored by deadline in milliseconds, `+inf` for never |
+//! | `<prefix>{3f}:leases` | sorted set | endings not acknowledged yet: id, scored by the end of its lease |
+//! | `<prefix>{3f}:endings` | hash | the same ids; a reason, `:`, the record's bytes |
+//! | `<prefix>{3f}:seats:<digest>` | hash | a principal's seats: key's text, `p<lapse>:<nonce>` pending or `c<login>` confirmed; under the empty name the id of the last bar |
+//!
+//! A record's string expires 24 hours after its deadline, counted by the server from the last
+//! write: a backstop for a time in which nobody sweeps, never the mechanism.
+//!
+//! [`Record::encode`]: cloakroom_core::Record::encode
+
+use cloakroom_core::{Key, Kind, Timestamp};
+
+/// How many buckets there are: one for each value of a byte.
+pub(crate) const BUCKETS: usize = 256;
+
+/// How long after its deadline a record's string expires by itself, in milliseconds.
+const BACKSTOP: u64 = 24 * 60 * 60 * 1000;
+
+/// Names keys under one prefix.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    prefix: String,
+}
+
+impl Layout {
+    pub(crate) fn new(prefix: String) -> Self {
+        Self { prefix }
+    }
+
+    /// What every name begins with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// A record.
+    pub(crate) fn record(&self, key: Key) -> String {
+        let (prefix, bucket) = (&self.prefix, bucket_of(key));
+        format!("{prefix}{{{bucket:02x}}}:{key}")
+    }
+
+    /// A bucket's keys of one kind, by deadline.
+    pub(crate) fn deadlines(&self, bucket: u8, kind: Kind) -> String {
+        let (prefix, kind) = (&self.prefix, kind.letter());
+        format!("{prefix}{{{bucket:02x}}}:deadlines:{kind}")
+    }
+
+    /// A bucket's endings, by the end of their leases.
+    pub(crate) fn leases(&self, bucket: u8) -> String {
+        format!("{}{{{bucket:02x}}}:leases", self.prefix)
+    }
+
+    /// What a bucket's endings held.
+    pub(crate) fn endings(&self, bucket: u8) -> String {
+        format!("{}{{{bucket:02x}}}:endings", self.prefix)
+    }
+
+    /// A principal's seats. The name says nothing of who it is: it holds a digest.
+    pub(crate) fn seats(&self, principal: &str) -> String {
+        let digest = Key::named(Kind::Session, principal);
+        let (prefix, bucket, text) = (&self.prefix, bucket_of(digest), digest.to_string());
+        format!("{prefix}{{{bucket:02x}}}:seats:{}", &text[2..])
+    }
+}
+
+/// Which bucket a key lives in. Ids are random, or a digest: the first byte spreads evenly.
+pub(crate) const fn bucket_of(key: Key) -> u8 {
+    key.as_bytes()[0]
+}
+
+/// A deadline as a score.
+pub(crate) fn score(deadline: Option<Timestamp>) -> String {
+    deadline.map_or_else(|| "+inf".to_owned(), |at| at.millis().to_string())
+}
+
+/// For how long from `now` on a record's string may stay, in milliseconds; empty: for ever.
+pub(crate) fn backstop(deadline: Option<Timestamp>, now: Timestamp) -> String {
+    deadline.map_or_else(String::new, |at| {
+        (at.millis().saturating_sub(now.millis()) + BACKSTOP).to_string()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_together_shares_a_hash_tag() {
+        let layout = Layout::new("app:".to_owned());
+        let key = Key::from_bytes(Kind::Session, &[0x3f; 18]).unwrap();
+        assert_eq!(layout.record(key), "app:{3f}:s-Pz8_Pz8_Pz8_Pz8_Pz8_Pz8_");
+        assert_eq!(layout.deadlines(0x3f, Kind::Session), "app:{3f}:deadlines:s");
+        assert_eq!(layout.leases(0x0f), "app:{0f}:leases");
+        assert_eq!(layout.endings(0x0f), "app:{0f}:endings");
+    }
+
+    #[test]
+    fn a_principal_is_not_named() {
+        let name = Layout::new("app:".to_owned()).seats("alice@example.org");
+        assert!(name.starts_with("app:{") && name.contains("}:seats:"), "{name}");
+        assert!(!name.contains("alice"));
+        assert_eq!(name.len(), "app:{3f}:seats:".len() + 24);
+    }
+
+    #[test]
+    fn the_backstop_is_a_day_behind_the_deadline() {
+        let (now, later) = (Timestamp::from_millis(500), Timestamp::from_millis(700));
+        assert_eq!(backstop(Some(later), now), "86400200");
+        assert_eq!(backstop(Some(now), later), "86400000");
+        assert_eq!(backstop(None, now), "");
+        assert_eq!(score(Some(Timestamp::MAX)), "9007199254740991");
+    }
+}

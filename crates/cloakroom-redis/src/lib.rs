@@ -1,0 +1,44 @@
+//! Keeps Cloakroom's sessions in one Redis server: a commit is one script on one record, whatever
+//! it does, and a load is one GET.
+//!
+//! ```no_run
+//! use cloakroom_redis::{Options, RedisStore};
+//!
+//! # async fn connect() -> Result<(), cloakroom_redis::ConnectError> {
+//! let options = Options {
+//!     prefix: "shop:".to_owned(),
+//!     ..Options::default()
+//! };
+//! let store = RedisStore::connect("redis://127.0.0.1/", options).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it needs
+//!
+//! Redis 6.2 or later, or a server that speaks like it, with `maxmemory-policy noeviction`: every
+//! other policy drops living sessions when memory runs short. What survives a crash of the server
+//! is what its persistence keeps; with `appendfsync everysec` that is all but the last second.
+//!
+//! # What a call costs
+//!
+//! Load, commit, create and end take one round trip. Where somebody signs in, a commit and a
+//! create take three, because a user's seats live apart from their sessions, and ending such a
+//! session takes two.
+
+mod commit;
+mod connect;
+mod directory;
+mod endings;
+mod fault;
+mod layout;
+mod link;
+mod login;
+mod reply;
+mod script;
+mod seats;
+mod store;
+mod sweep;
+
+pub use connect::{ConnectError, Options};
+pub use store::RedisStore;

@@ -1,0 +1,244 @@
+//! The store: each call as one script or one command, and what the answer means.
+
+use std::fmt;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cloakroom_core::store::{
+    Announce, Capabilities, Created, Directory, Endings, Error, Keep, Result,
+};
+use cloakroom_core::{Commit, Ending, Guard, Key, Kind, Outcome, Record, Store, Timestamp};
+use redis::{Cmd, Value};
+
+use crate::commit::{self, Applied};
+use crate::fault;
+use crate::layout::{Layout, backstop, bucket_of, score};
+use crate::link::Link;
+use crate::login::seat_of;
+use crate::reply;
+use crate::script::{Call, Scripts};
+
+/// Sessions in one Redis server. Made by [`RedisStore::connect`].
+///
+/// It keeps one connection, which all calls share, and makes a new one when that breaks. A call
+/// whose command was sent is never sent again.
+pub struct RedisStore {
+    pub(crate) link: Link,
+    pub(crate) layout: Layout,
+    pub(crate) scripts: Scripts,
+    /// Which bucket the next sweep begins with; at first any, so that nodes spread.
+    pub(crate) turn: AtomicUsize,
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("link", &self.link)
+            .field("prefix", &self.layout.prefix())
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisStore {
+    pub(crate) fn new(link: Link, prefix: String) -> Self {
+        Self {
+            link,
+            layout: Layout::new(prefix),
+            scripts: Scripts::new(),
+            turn: AtomicUsize::new(usize::from(bucket_of(Key::random(Kind::Session)))),
+        }
+    }
+
+    /// Reads a record, over or not.
+    pub(crate) async fn read(&self, key: Key) -> Result<Option<Record>> {
+        let mut command = Cmd::new();
+        command.arg("GET").arg(self.layout.record(key));
+        reply::string(self.link.send(&command).await?, "GET")?
+            .map(|bytes| reply::record(key, &bytes))
+            .transpose()
+    }
+
+    /// Applies a commit to its record, in one step.
+    pub(crate) async fn apply(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Applied> {
+        let call = commit::call(&self.layout, key, commit, now);
+        let answer = self.scripts.commit.run(&self.link, &call).await?;
+        commit::applied(key, commit, answer)
+    }
+
+    /// Stores a new record, in one step.
+    pub(crate) async fn insert(
+        &self,
+        key: Key,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<Created> {
+        let deadline = record.deadline();
+        let deadlines = self.layout.deadlines(bucket_of(key), key.kind());
+        let mut call = Call::on([self.layout.record(key), deadlines]);
+        call.number(now.millis())
+            .arg(key.as_bytes().as_slice())
+            .arg(encode(record))
+            .arg(score(deadline))
+            .arg(backstop(deadline, now));
+        let answer = self.scripts.create.run(&self.link, &call).await?;
+        created(key, answer)
+    }
+
+    /// Removes a record that its guard allows to end, in one step.
+    pub(crate) async fn remove(
+        &self,
+        key: Key,
+        guard: &Guard,
+        announce: Announce,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        let (what, whose) = match guard {
+            Guard::None => ("any", [].as_slice()),
+            Guard::Proof(proof) => ("proof", proof.as_bytes().as_slice()),
+            Guard::Principal(principal) => ("principal", principal.as_bytes()),
+        };
+        let mut call = self.removal(key, now);
+        call.arg(what).arg(whose).arg(announce.reason.as_str()).arg(lease(key, announce.keep));
+        let answer = self.scripts.remove.run(&self.link, &call).await?;
+        removed(key, answer)?.map(|bytes| reply::record(key, &bytes)).transpose()
+    }
+
+    /// The removal script's keys, and its first arguments.
+    pub(crate) fn removal(&self, key: Key, now: Timestamp) -> Call {
+        let bucket = bucket_of(key);
+        let mut call = Call::on([
+            self.layout.record(key),
+            self.layout.deadlines(bucket, key.kind()),
+            self.layout.leases(bucket),
+            self.layout.endings(bucket),
+        ]);
+        call.number(now.millis()).arg(key.as_bytes().as_slice());
+        call
+    }
+}
+
+/// Until when an ending is leased to the caller; empty where none is kept.
+pub(crate) fn lease(key: Key, keep: Keep) -> String {
+    match (keep, key.kind()) {
+        (Keep::LeasedUntil(until), Kind::Session) => until.millis().to_string(),
+        _ => String::new(),
+    }
+}
+
+/// The bytes of a removed record.
+pub(crate) fn removed(key: Key, answer: Value) -> Result<Option<Bytes>> {
+    match answer {
+        Value::Array(items) => Err(unreadable(key, items)),
+        answer => reply::string(answer, "the remove script"),
+    }
+}
+
+fn created(key: Key, answer: Value) -> Result<Created> {
+    match answer {
+        Value::Int(1) => Ok(Created::Done { replaced: None }),
+        Value::Int(-1) => Ok(Created::Exists),
+        Value::Array(items) => match items.as_slice() {
+            [Value::Int(1), Value::BulkString(bytes)] => {
+                // The new record is there, whatever the one that it replaced was.
+                let replaced = reply::record(key, &Bytes::copy_from_slice(bytes)).ok();
+                Ok(Created::Done { replaced: replaced.map(Box::new) })
+            }
+            [Value::Int(2), ..] => Err(unreadable(key, items)),
+            _ => Err(fault::unexpected("the create script")),
+        },
+        _ => Err(fault::unexpected("the create script")),
+    }
+}
+
+fn unreadable(key: Key, items: Vec<Value>) -> Error {
+    match items.into_iter().next_back() {
+        Some(Value::BulkString(bytes)) => reply::unreadable(key, &bytes.into()),
+        _ => fault::unexpected("a script"),
+    }
+}
+
+/// A record's bytes. An idle timeout beyond what a script's numbers hold is for ever all the same.
+fn encode(record: &Record) -> Bytes {
+    let most = Duration::from_millis(Timestamp::MAX.millis());
+    if record.idle.is_some_and(|idle| idle > most) {
+        let idle = Some(most);
+        return Record { idle, ..record.clone() }.encode();
+    }
+    record.encode()
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>> {
+        Ok(self.read(key).await?.filter(|record| !record.is_over(now)))
+    }
+
+    async fn create(
+        &self,
+        key: Key,
+        record: &Record,
+        seats: Option<usize>,
+        now: Timestamp,
+    ) -> Result<Created> {
+        if let (Kind::Session, Some(principal)) = (key.kind(), &record.principal) {
+            return self.create_login(key, record, principal, seats, now).await;
+        }
+        let created = self.insert(key, record, now).await?;
+        if let Created::Done { replaced: Some(old) } = &created {
+            self.unseat(seat_of(key, old).as_slice()).await;
+        }
+        Ok(created)
+    }
+
+    async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
+        match &commit.sign_in {
+            Some(sign_in) if key.kind() == Kind::Session => {
+                self.commit_login(key, commit, sign_in, now).await
+            }
+            _ => Ok(self.apply(key, commit, now).await?.outcome),
+        }
+    }
+
+    async fn end(
+        &self,
+        key: Key,
+        guard: &Guard,
+        announce: Announce,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        let removed = self.remove(key, guard, announce, now).await?;
+        if let Some(record) = &removed {
+            self.unseat(seat_of(key, record).as_slice()).await;
+        }
+        Ok(removed)
+    }
+
+    async fn expire(&self, limit: usize, keep: Keep, now: Timestamp) -> Result<Vec<Ending>> {
+        self.sweep(limit, keep, now).await
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>> {
+        let time = self.link.send(&redis::cmd("TIME")).await?;
+        let parts = reply::strings(time, "TIME")?;
+        let [seconds, micros] = parts.as_slice() else {
+            return Err(fault::unexpected("TIME"));
+        };
+        let number = |part: &Bytes| reply::number(&Value::BulkString(part.to_vec()), "TIME");
+        let millis = number(seconds)?.saturating_mul(1000) + number(micros)? / 1000;
+        Ok(Some(Timestamp::from_millis(millis)))
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
+    }
+
+    fn endings(&self) -> Option<&dyn Endings> {
+        Some(self)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { shared: true, durable: true, keeps_endings: true }
+    }
+}

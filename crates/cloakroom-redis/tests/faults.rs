@@ -1,0 +1,238 @@
+//! What the store says when its server is gone, hangs, refuses or is something else: an error of
+//! the right kind within its deadline, and never that a session is absent.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+
+use std::time::{Duration, Instant};
+
+use cloakroom_core::store::Error;
+use cloakroom_core::{Guard, Key, Outcome, Record, Store};
+use cloakroom_redis::{ConnectError, Options, RedisStore};
+use cloakroom_testkit::samples::{Doing, START, key, session, session_of, visit};
+use cloakroom_testkit::servers::Redis;
+use cloakroom_testkit::{Mode, Proxy};
+use tokio::net::TcpListener;
+
+/// What the store waits for an answer here, and for a connection.
+const WAIT: Duration = Duration::from_millis(300);
+/// What no call takes, even on a busy machine. It tells an answer from a hang.
+const BOUND: Duration = Duration::from_secs(20);
+/// How often a call is tried until the server is back.
+const TRIES: usize = 1_000;
+
+fn options() -> Options {
+    Options { connect_timeout: WAIT, response_timeout: WAIT, ..Options::default() }
+}
+
+async fn connect(url: &str) -> RedisStore {
+    RedisStore::connect(url, options()).await.expect("the server can be used")
+}
+
+/// A server, a store on it, and one session.
+async fn one_session() -> (Redis, RedisStore, Key, Record) {
+    let server = Redis::start().await;
+    let store = connect(&server.url()).await;
+    let (key, record) = (key(), session(START));
+    let _ = store.create(key, &record, None, START).await.expect("it is created");
+    (server, store, key, record)
+}
+
+/// Asks every call, and expects an error that `is_right` from each.
+async fn all_fail(store: &RedisStore, key: Key, record: &Record, is_right: fn(&Error) -> bool) {
+    let begun = Instant::now();
+    let announce = cloakroom_core::store::Announce {
+        reason: cloakroom_core::Ended::LoggedOut,
+        keep: cloakroom_core::store::Keep::Nothing,
+    };
+    let commit = visit(record).set("cart", "1");
+    let errors = [
+        store.load(key, START).await.err(),
+        store.commit(key, &commit, START).await.err(),
+        store.create(key, record, None, START).await.err(),
+        store.create(key, &session_of("alice", START), Some(1), START).await.err(),
+        store.end(key, &Guard::None, announce, START).await.err(),
+    ];
+    for (index, error) in errors.into_iter().enumerate() {
+        let error = error.unwrap_or_else(|| panic!("call {index} was answered"));
+        assert!(is_right(&error), "call {index}: {error:?}");
+    }
+    assert!(begun.elapsed() < BOUND, "the calls hang");
+}
+
+/// Loads until the server answers again.
+async fn loaded(store: &RedisStore, key: Key) -> Option<Record> {
+    for _ in 0..TRIES {
+        match store.load(key, START).await {
+            Ok(found) => return found,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+    panic!("the server does not come back");
+}
+
+fn refused(error: &Error) -> bool {
+    matches!(error, Error::Refused(_))
+}
+
+fn unanswered(error: &Error) -> bool {
+    matches!(error, Error::Unanswered(_))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_is_unreachable_and_comes_back() {
+    let (mut server, store, key, record) = one_session().await;
+    server.kill();
+    // A command may have been on its way when the server went.
+    let lost = |error: &Error| matches!(error, Error::Unreachable(_) | Error::Unanswered(_));
+    all_fail(&store, key, &record, lost).await;
+    all_fail(&store, key, &record, |error| matches!(error, Error::Unreachable(_))).await;
+    let server = server.restart().await;
+    assert_eq!(loaded(&store, key).await, Some(record));
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_server_does_not_answer() {
+    let (server, store, key, record) = one_session().await;
+    server.pause();
+    let begun = Instant::now();
+    let error = store.load(key, START).await.expect_err("it is paused");
+    assert!(unanswered(&error), "{error:?}");
+    // The connection is replaced, and the new one is not made either.
+    let hangs = |error: &Error| matches!(error, Error::Unreachable(_) | Error::Unanswered(_));
+    all_fail(&store, key, &record, hangs).await;
+    assert!(begun.elapsed() < BOUND, "the calls hang");
+    server.resume();
+    assert!(loaded(&store, key).await.is_some() || has_ended_since(&server, key));
+}
+
+/// A paused server may carry out later what it was sent; that includes the ending.
+fn has_ended_since(server: &Redis, key: Key) -> bool {
+    server.command(&["KEYS", &format!("*{key}")]).is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_refuses_to_write() {
+    let (server, store, key, record) = one_session().await;
+    let other = Redis::start().await;
+    let port = other.addr().port().to_string();
+    server.command(&["CONFIG", "SET", "replica-serve-stale-data", "yes"]);
+    server.command(&["REPLICAOF", "127.0.0.1", &port]);
+    let error = store.commit(key, &visit(&record).set("cart", "1"), START).await;
+    assert!(error.as_ref().is_err_and(refused), "{error:?}");
+    let error = store.create(Key::random(key.kind()), &record, None, START).await;
+    assert!(error.as_ref().is_err_and(refused), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_refuses_to_write_and_reads() {
+    let (server, store, key, record) = one_session().await;
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let commit = visit(&record).set("cart", "1");
+    let error = store.commit(key, &commit, START).await;
+    assert!(error.as_ref().is_err_and(refused), "{error:?}");
+    assert_eq!(store.load(key, START).await.expect("it reads"), Some(record));
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    let done = store.commit(key, &commit, START).await.expect("there is room");
+    assert_eq!(done, Outcome::Done { version: 2 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_changes_is_refused_and_not_for_good() {
+    let (server, store, key, record) = one_session().await;
+    server.command(&["CONFIG", "SET", "requirepass", "hunter2"]);
+    // Connections that are there stay as they are; a new one is refused.
+    let authenticated = |words: &[&str]| {
+        let client = redis::Client::open(format!("redis://:hunter2@{}", server.addr()));
+        let mut connection = client.and_then(|client| client.get_connection()).unwrap();
+        redis::cmd(words[0]).arg(&words[1..]).exec(&mut connection).unwrap();
+    };
+    authenticated(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    let gone = |error: &Error| matches!(error, Error::Refused(_) | Error::Unanswered(_));
+    all_fail(&store, key, &record, gone).await;
+    all_fail(&store, key, &record, refused).await;
+    authenticated(&["CONFIG", "SET", "requirepass", ""]);
+    assert_eq!(loaded(&store, key).await, Some(record));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_said_and_not_shown() {
+    let server = Redis::start().await;
+    server.command(&["CONFIG", "SET", "requirepass", "right"]);
+    let url = format!("redis://:hunter2@{}", server.addr());
+    let error = RedisStore::connect(&url, options()).await.expect_err("it is wrong");
+    assert!(matches!(&error, ConnectError::Server { source, .. } if refused(source)), "{error:?}");
+    let mut shown = format!("{error} {error:?}");
+    let mut source = std::error::Error::source(&error);
+    while let Some(error) = source {
+        shown += &format!(" {error} {error:?}");
+        source = error.source();
+    }
+    assert!(shown.contains("WRONGPASS") && !shown.contains("hunter2"), "{shown}");
+    let store = connect(&format!("redis://:right@{}", server.addr())).await;
+    let shown = format!("{store:?}");
+    assert!(!shown.contains("right") && shown.contains("127.0.0.1"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_redis_server_is_not_used() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let talks = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            // The first connection is answered in another language, the next never.
+            if kept.is_empty() {
+                stream.writable().await.unwrap();
+                let _ = stream.try_write(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            }
+            kept.push(stream);
+        }
+    });
+    for _ in 0..2 {
+        let error = RedisStore::connect(&format!("redis://{addr}"), options()).await;
+        assert!(
+            matches!(&error, Err(ConnectError::Server { source: Error::Unreachable(_), .. })),
+            "{error:?}"
+        );
+    }
+    talks.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_evicts_is_not_used_unless_it_is_allowed() {
+    let server = Redis::start_with(&["--maxmemory-policy", "volatile-lru"]).await;
+    let error = RedisStore::connect(&server.url(), options()).await;
+    assert!(matches!(&error, Err(ConnectError::Evicts { .. })), "{error:?}");
+    let allowed = Options { insecure_allow_eviction: true, ..options() };
+    assert!(RedisStore::connect(&server.url(), allowed).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_is_applied_once() {
+    let (server, direct, key, record) = one_session().await;
+    let proxy = Proxy::to(server.addr()).await;
+    let store = connect(&format!("redis://{}", proxy.addr())).await;
+    let commit = visit(&record).set("cart", "1");
+    // The server learns the script first, so that the answer that is lost is the commit's.
+    let _ = direct.commit(key, &visit(&record), START).await.expect("it answers");
+    for mode in [Mode::CutAfterAnswerLost, Mode::DropAnswers] {
+        assert!(store.load(key, START).await.is_ok());
+        proxy.set(mode);
+        let error = store.commit(key, &commit, START).await;
+        assert!(error.as_ref().is_err_and(unanswered), "{mode:?}: {error:?}");
+        proxy.set(Mode::Pass);
+        assert_eq!(direct.load(key, START).await.unwrap().unwrap().version, 2, "{mode:?}");
+        let again = store.commit(key, &commit, START).await.expect("it answers");
+        assert_eq!(again, Outcome::Done { version: 2 }, "{mode:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_server_closes_is_replaced() {
+    let (server, store, key, record) = one_session().await;
+    for _ in 0..5 {
+        server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        assert_eq!(loaded(&store, key).await.as_ref(), Some(&record));
+    }
+}
