@@ -1,0 +1,218 @@
+//! Who is at the other end: the peer's address, and what trusted proxies say of their clients.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use cloakroom_core::Client;
+use http::HeaderName;
+use http::header::USER_AGENT;
+use http::uri::Scheme;
+
+use crate::Head;
+
+/// The most bytes of a User-Agent header that are kept.
+const MOST_DEVICE_BYTES: usize = 256;
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The address at the other end of the connection, in a request's extensions: for services that are
+/// not served by axum, whose `ConnectInfo<SocketAddr>` is read by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerAddr(pub IpAddr);
+
+/// A network of addresses, such as `10.0.0.0/8` or `::1`.
+///
+/// ```
+/// use cloakroom_web::Network;
+///
+/// let network: Network = "10.0.0.0/8".parse()?;
+/// assert!(network.contains("10.1.2.3".parse().unwrap()));
+/// # Ok::<_, cloakroom_web::BadNetwork>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+/// The text is no network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not a network: expected an address, or an address, `/` and how many bits of it count")]
+pub struct BadNetwork;
+
+impl FromStr for Network {
+    type Err = BadNetwork;
+
+    fn from_str(text: &str) -> Result<Self, BadNetwork> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| BadNetwork)?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| BadNetwork)?;
+        (bits <= most).then_some(Self { address, bits }).ok_or(BadNetwork)
+    }
+}
+
+impl Network {
+    /// Whether `address` is in it. An IPv4 address written as an IPv6 one is that IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(mine), IpAddr::V4(other)) => {
+                let differing = mine.to_bits() ^ other.to_bits();
+                differing.leading_zeros() >= self.bits
+            }
+            (IpAddr::V6(mine), IpAddr::V6(other)) => {
+                let differing = mine.to_bits() ^ other.to_bits();
+                differing.leading_zeros() >= self.bits
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The proxies whose word on their clients counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proxies(pub(crate) Vec<Network>);
+
+impl Proxies {
+    fn trust(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+
+    /// Whether the client came by HTTPS.
+    pub(crate) fn https(&self, head: Head<'_>) -> bool {
+        if head.uri.scheme() == Some(&Scheme::HTTPS) {
+            return true;
+        }
+        let trusted = peer(head).is_some_and(|peer| self.trust(peer));
+        // The first of several is what the outermost proxy was asked by.
+        let proto = head.text(FORWARDED_PROTO).and_then(|text| text.split(',').next());
+        trusted && proto.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
+    }
+
+    /// The client's address: of the chain of proxies, from this end on, the first that is not
+    /// trusted.
+    pub(crate) fn address(&self, head: Head<'_>) -> Option<IpAddr> {
+        let mut address = peer(head)?;
+        let lines = head.headers.get_all(FORWARDED_FOR).into_iter();
+        let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
+        let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        while self.trust(address) {
+            let Some(hop) = hops.next().and_then(|hop| parse(hop.trim())) else {
+                break;
+            };
+            address = hop;
+        }
+        Some(address)
+    }
+
+    /// What a login keeps of its client.
+    pub(crate) fn client(&self, head: Head<'_>) -> Client {
+        let agent = head.headers.get(USER_AGENT);
+        Client {
+            device: agent.map(|agent| shortened(&String::from_utf8_lossy(agent.as_bytes()))),
+            address: self.address(head).map(|address| address.to_string()),
+        }
+    }
+}
+
+/// An address, with a port or without.
+fn parse(hop: &str) -> Option<IpAddr> {
+    let with_port = || Some(hop.parse::<SocketAddr>().ok()?.ip());
+    Some(hop.parse().ok().or_else(with_port)?.to_canonical())
+}
+
+fn peer(head: Head<'_>) -> Option<IpAddr> {
+    let given = head.extensions.get().map(|PeerAddr(address)| *address);
+    #[cfg(feature = "axum")]
+    let given = given.or_else(|| {
+        let info = head.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
+        info.map(|info| info.0.ip())
+    });
+    Some(given?.to_canonical())
+}
+
+fn shortened(text: &str) -> String {
+    let end = (0..=MOST_DEVICE_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text[..end.unwrap_or(0)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn proxies(networks: &[&str]) -> Proxies {
+        Proxies(networks.iter().map(|network| network.parse().unwrap()).collect())
+    }
+
+    fn from_peer(peer: &str, headers: &[(&'static str, &'static str)]) -> Request<()> {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(PeerAddr(address(peer)));
+        for (name, value) in headers {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        request
+    }
+
+    #[test]
+    fn a_network_holds_what_shares_its_first_bits() {
+        for (network, inside, outside) in [
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
+            ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
+            ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
+            ("127.0.0.0/8", "::ffff:127.0.0.1", "::1"),
+            ("0.0.0.0/0", "203.0.113.9", "::1"),
+        ] {
+            let parsed: Network = network.parse().unwrap();
+            assert!(parsed.contains(address(inside)), "{network} {inside}");
+            assert!(!parsed.contains(address(outside)), "{network} {outside}");
+        }
+        for bad in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "a", "10.0.0.0/", "1.1.1.1/-1"] {
+            assert_eq!(bad.parse::<Network>(), Err(BadNetwork), "{bad}");
+        }
+    }
+
+    #[test]
+    fn forwarded_addresses_count_as_far_as_they_are_trusted() {
+        let chain = [("x-forwarded-for", "6.6.6.6, 203.0.113.9"), ("x-forwarded-for", "10.0.0.2")];
+        let of = |networks: &[_], peer: &str, chain: &[_]| {
+            let request = from_peer(peer, chain);
+            proxies(networks).address(Head::from(&request)).map(|address| address.to_string())
+        };
+        assert_eq!(of(&["10.0.0.0/8"], "10.0.0.1", &chain).unwrap(), "203.0.113.9");
+        assert_eq!(of(&["10.0.0.0/8"], "198.51.100.1", &chain).unwrap(), "198.51.100.1");
+        assert_eq!(of(&[], "10.0.0.1", &chain).unwrap(), "10.0.0.1");
+        let broken = [("x-forwarded-for", "203.0.113.9, unknown")];
+        assert_eq!(of(&["10.0.0.0/8"], "10.0.0.1", &broken).unwrap(), "10.0.0.1");
+        let ports = [("x-forwarded-for", "[2001:db8::1]:443")];
+        assert_eq!(of(&["10.0.0.0/8"], "10.0.0.1", &ports).unwrap(), "2001:db8::1");
+        let nobody = Request::new(());
+        assert_eq!(proxies(&["0.0.0.0/0"]).address(Head::from(&nobody)), None);
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_https() {
+        let https = [("x-forwarded-proto", "https, http")];
+        let (ours, theirs) = (from_peer("10.0.0.1", &https), from_peer("198.51.100.1", &https));
+        let proxies = proxies(&["10.0.0.0/8"]);
+        assert!(proxies.https(Head::from(&ours)));
+        assert!(!proxies.https(Head::from(&theirs)));
+        assert!(!proxies.https(Head::from(&from_peer("10.0.0.1", &[]))));
+        let itself = Request::get("https://example.org/").body(()).unwrap();
+        assert!(proxies.https(Head::from(&itself)));
+    }
+
+    #[test]
+    fn a_long_device_is_cut_between_characters() {
+        assert_eq!(shortened(&"é".repeat(300)).len(), MOST_DEVICE_BYTES);
+        assert_eq!(shortened(&format!("a{}", "é".repeat(300))).len(), MOST_DEVICE_BYTES - 1);
+        assert_eq!(shortened("curl"), "curl");
+    }
+}

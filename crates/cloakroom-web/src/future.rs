@@ -1,0 +1,59 @@
+//! The future of a response: the inner service's, and then the commit of its session.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Response;
+use pin_project_lite::pin_project;
+
+use crate::visit::Visit;
+
+type Finishing<R> = Pin<Box<dyn Future<Output = Response<R>> + Send>>;
+
+pin_project! {
+    /// Waits for the inner service, and then for its session to be committed. Dropped before that,
+    /// it commits nothing.
+    pub struct ResponseFuture<F, R> {
+        #[pin]
+        inner: F,
+        visit: Visit,
+        finishing: Option<Finishing<R>>,
+    }
+}
+
+impl<F, R> ResponseFuture<F, R> {
+    pub(crate) const fn new(inner: F, visit: Visit) -> Self {
+        Self { inner, visit, finishing: None }
+    }
+}
+
+impl<F, R> fmt::Debug for ResponseFuture<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: From<Bytes> + Send + 'static,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let finishing = match this.finishing {
+            Some(finishing) => finishing,
+            None => {
+                let response = ready!(this.inner.poll(cx))?;
+                match this.visit.opened() {
+                    Some(opened) => this.finishing.insert(Box::pin(opened.finish(response))),
+                    None => return Poll::Ready(Ok(this.visit.dress(response))),
+                }
+            }
+        };
+        finishing.as_mut().poll(cx).map(Ok)
+    }
+}

@@ -1,0 +1,125 @@
+//! The layer, and everything about it that can be set.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cloakroom_core::{Client, Sessions};
+use tower_layer::Layer;
+
+use crate::client::{Network, Proxies};
+use crate::{Head, Refusal, SessionService, Transport};
+
+/// Gives every request of a service its session.
+///
+/// ```
+/// # use cloakroom_core::{MemoryStore, Sessions};
+/// use cloakroom_web::{CookieConfig, SessionLayer, TokioTimer, Transport};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sessions = Sessions::builder(MemoryStore::new(), TokioTimer).build()?;
+/// let cookie = CookieConfig::new("shop").persistent(true);
+/// let layer = SessionLayer::new(sessions)
+///     .transport(Transport::cookie(cookie)?)
+///     .trusted_proxies(["10.0.0.0/8".parse()?])
+///     .passive_when(|head| head.uri.path() == "/poll");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SessionLayer {
+    setting: Arc<Setting>,
+}
+
+type Passive = dyn Fn(&Head<'_>) -> bool + Send + Sync;
+
+/// What all requests share.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    pub(crate) sessions: Sessions,
+    pub(crate) transport: Transport,
+    pub(crate) proxies: Proxies,
+    record_client: bool,
+    passive: Option<Arc<Passive>>,
+}
+
+impl SessionLayer {
+    /// Sessions in the default cookie, with the client's device and address kept at login.
+    pub fn new(sessions: Sessions) -> Self {
+        let setting = Setting {
+            sessions,
+            transport: Transport::default(),
+            proxies: Proxies::default(),
+            record_client: true,
+            passive: None,
+        };
+        Self { setting: Arc::new(setting) }
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut Setting)) -> Self {
+        set(Arc::make_mut(&mut self.setting));
+        self
+    }
+
+    /// Sets how tokens travel.
+    pub fn transport(self, transport: Transport) -> Self {
+        self.with(|setting| setting.transport = transport)
+    }
+
+    /// Believes these networks' `X-Forwarded-For` and `X-Forwarded-Proto`. By default nobody's.
+    pub fn trusted_proxies(self, networks: impl IntoIterator<Item = Network>) -> Self {
+        let networks = networks.into_iter().collect();
+        self.with(|setting| setting.proxies = Proxies(networks))
+    }
+
+    /// Sets whether a login keeps its client's device and address, for the user's list of sessions.
+    pub fn record_client(self, record: bool) -> Self {
+        self.with(|setting| setting.record_client = record)
+    }
+
+    /// Sets which requests are no use of their session, such as polls that a page sends by itself:
+    /// they do not keep it from going idle.
+    pub fn passive_when<F>(self, passive: F) -> Self
+    where
+        F: Fn(&Head<'_>) -> bool + Send + Sync + 'static,
+    {
+        self.with(|setting| setting.passive = Some(Arc::new(passive)))
+    }
+}
+
+impl Setting {
+    /// Opens the session that a request's tokens lead to, or an empty one.
+    pub(crate) async fn open(&self, head: Head<'_>) -> Result<cloakroom_core::Session, Refusal> {
+        let most = self.sessions.policy().tokens_tried;
+        let tokens = self.transport.tokens(head.headers, most);
+        let client = match self.record_client {
+            true => self.proxies.client(head),
+            false => Client::default(),
+        };
+        let session = self.sessions.open(&tokens, client).await?;
+        if self.passive.as_ref().is_some_and(|passive| passive(&head)) {
+            session.set_passive();
+        }
+        if !head.may_rotate() {
+            session.forbid_rotation();
+        }
+        Ok(session)
+    }
+}
+
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setting")
+            .field("sessions", &self.sessions)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService::new(inner, Arc::clone(&self.setting))
+    }
+}

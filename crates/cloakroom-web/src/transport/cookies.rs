@@ -1,0 +1,73 @@
+//! Reads the Cookie header. Takes any bytes, allocates nothing, and knows no session.
+
+/// The values of all cookies called `name` in a `Cookie` header's bytes, in their order.
+///
+/// The name is compared exactly, in its case too. White space around names and values is no part of
+/// them, nor is one pair of double quotes around a value. What has no `=` is no cookie.
+///
+/// ```
+/// use cloakroom_web::cookies::values;
+///
+/// let header = br#"a=1; id=first; ID=no; id="second""#;
+/// let found: Vec<&[u8]> = values(header, "id").collect();
+/// assert_eq!(found, [b"first".as_slice(), b"second"]);
+/// ```
+pub fn values<'h>(header: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
+    header.split(|byte| *byte == b';').filter_map(move |pair| value(pair, name.as_bytes()))
+}
+
+fn value<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
+    let equals = pair.iter().position(|byte| *byte == b'=')?;
+    let (found, value) = pair.split_at(equals);
+    (trim(found) == name).then(|| unquote(trim(&value[1..])))
+}
+
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn unquote(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(header: &[u8]) -> Vec<&[u8]> {
+        values(header, "id").collect()
+    }
+
+    #[test]
+    fn names_match_exactly_and_in_order() {
+        assert_eq!(read(b"id=1; xid=2; idx=3; Id=4;id=5 ;\tid = 6"), [b"1".as_slice(), b"5", b"6"]);
+    }
+
+    #[test]
+    fn what_is_no_cookie_is_skipped() {
+        assert_eq!(read(b"id; ;;=id; =; id"), Vec::<&[u8]>::new());
+        assert_eq!(read(b""), Vec::<&[u8]>::new());
+    }
+
+    #[test]
+    fn a_value_may_hold_anything_but_a_semicolon() {
+        assert_eq!(
+            read(b"id==a=; id=\xff\xfe; id=; id=a b"),
+            [b"=a=".as_slice(), b"\xff\xfe", b"", b"a b"]
+        );
+    }
+
+    #[test]
+    fn one_pair_of_quotes_is_taken_off() {
+        assert_eq!(
+            read(br#"id="a"; id=""b""; id="; id="c"#),
+            [b"a".as_slice(), br#""b""#, br#"""#, br#""c"#]
+        );
+    }
+}

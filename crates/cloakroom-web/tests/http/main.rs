@@ -1,0 +1,23 @@
+//! The layer as its users have it: requests through whole services, over real stores.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod app;
+mod browser;
+mod cost;
+mod failure;
+mod housekeeping;
+mod laws;
+mod limits;
+mod login;
+mod refusals;
+mod require;
+mod stores;
+mod tokens;
+mod tower_only;
+mod transports;
