@@ -1,0 +1,147 @@
+//! Sessions for services that run on more than one machine: no update is lost, a session that has
+//! ended stays ended, and a store that does not answer logs nobody out.
+//!
+//! # Visits
+//!
+//! A [`Slot`] fixes an attribute's name and type. A handler takes a [`Session`]; the
+//! [`SessionLayer`] opens it when it is asked for, and commits it before the response is sent.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use cloakroom::{MemoryStore, Refusal, Session, SessionLayer, Slot};
+//!
+//! const VISITS: Slot<u64> = Slot::new("visits");
+//!
+//! async fn visits(session: Session) -> Result<String, Refusal> {
+//!     session.update(VISITS, |visits| *visits += 1)?;
+//!     Ok(format!("You were here {} times.", session.get(VISITS)?.unwrap_or(0)))
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions = cloakroom::sessions(MemoryStore::new()).build()?;
+//! let app: Router = Router::new()
+//!     .route("/", get(visits))
+//!     .layer(SessionLayer::new(sessions));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `update` is replayed where another request came first, on any node: 64 requests at once count
+//! 64. `set` writes whatever was there; two requests that set different attributes both win.
+//!
+//! # A typed cart
+//!
+//! ```
+//! use cloakroom::{Error, Refusal, Session, Slot};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Default, Serialize, Deserialize)]
+//! struct Cart {
+//!     items: Vec<String>,
+//! }
+//!
+//! const CART: Slot<Cart> = Slot::new("cart");
+//!
+//! /// Adds an item. `transact` commits at once and returns what the run that was applied has
+//! /// returned: to go on only once it is certain.
+//! async fn add(session: Session, item: String) -> Result<String, Refusal> {
+//!     let items = session
+//!         .transact(CART, move |cart| {
+//!             cart.items.push(item.clone());
+//!             cart.items.len()
+//!         })
+//!         .await?;
+//!     Ok(format!("{items} items"))
+//! }
+//! ```
+//!
+//! # Logging in and out
+//!
+//! ```
+//! use axum::{Router, response::Redirect, routing::{get, post}};
+//! use cloakroom::{Login, Refusal, RequireLogin, Session, SignedIn};
+//!
+//! async fn log_in(session: Session) -> Result<Redirect, Refusal> {
+//!     // After the password was checked. The token is replaced.
+//!     session.log_in(Login::new("ada").role("editor"))?;
+//!     Ok(Redirect::to("/account"))
+//! }
+//!
+//! async fn log_out(session: Session) -> Result<Redirect, Refusal> {
+//!     session.log_out()?;
+//!     Ok(Redirect::to("/"))
+//! }
+//!
+//! async fn account(SignedIn(principal): SignedIn) -> String {
+//!     format!("Hello, {principal}.")
+//! }
+//!
+//! let app: Router = Router::new()
+//!     .route("/account", get(account))
+//!     .layer(RequireLogin::new().login_page("/login"))
+//!     .route("/login", post(log_in))
+//!     .route("/logout", post(log_out));
+//! ```
+//!
+//! `sessions.of_principal("ada")` lists her sessions, `sessions.end_all("ada", None)` ends them, on
+//! all nodes at once.
+//!
+//! # Choosing a store
+//!
+//! | store | for | feature |
+//! |---|---|---|
+//! | [`MemoryStore`] | one process; tests | |
+//! | `SqlStore` | the processes of one machine, in an SQLite file | `sqlite` |
+//! | `RedisStore` | any number of machines | `redis` |
+//!
+//! [`connect`] opens one by its URL. Every node has to sweep up after sessions that nobody comes
+//! back to: [`Housekeeping::start`] does.
+//!
+//! ```
+//! use std::time::Duration;
+//! use cloakroom::{Housekeeping, Policy};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let policy = Policy { idle: Some(Duration::from_secs(15 * 60)), ..Policy::default() };
+//! let store = cloakroom::connect("memory:").await?;
+//! let sessions = cloakroom::sessions(store).policy(policy).build()?;
+//! let housekeeping = Housekeeping::start(&sessions, Duration::from_secs(60));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Without axum, and without HTTP
+//!
+//! Any tower service asks [`session`](fn@session) for its request's session. What is not HTTP opens
+//! sessions itself, by [`Sessions::open`] and [`Sessions::finish`]; the example `no_http` does.
+
+mod connect;
+
+pub use cloakroom_core::sessions::Builder;
+pub use cloakroom_core::{
+    Application, Client, Clock, Commit, Ended, Ending, Error, Event, Guard, Info, Key, Kind, Limit,
+    Listener, Live, Login, MemoryStore, Outcome, Policy, Record, Reply, Sessions, Slot, Store,
+    Swept, SystemClock, Timer, Timestamp, Token, commit, event, policy, record, store, time, token,
+};
+#[cfg(feature = "redis")]
+pub use cloakroom_redis::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use cloakroom_sql::SqlStore;
+pub use cloakroom_web::{
+    BadCookie, BadNetwork, CookieConfig, Head, Housekeeping, Network, PeerAddr, Refusal,
+    RequireLogin, RequireRole, SameSite, Secure, Session, SessionLayer, SignedIn, TokioTimer,
+    Transport, cookies, safe_return_path, session,
+};
+pub use connect::{ConnectError, connect};
+
+/// Begins to set up the sessions kept in `store`, on tokio's clock.
+///
+/// ```
+/// use cloakroom::MemoryStore;
+///
+/// let sessions = cloakroom::sessions(MemoryStore::new()).build()?;
+/// # Ok::<_, cloakroom::policy::BadPolicy>(())
+/// ```
+pub fn sessions(store: impl Store) -> Builder {
+    Sessions::builder(store, TokioTimer)
+}
