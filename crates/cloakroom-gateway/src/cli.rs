@@ -1,0 +1,45 @@
+//! The command line: what it may say. What its words mean is each command's own affair.
+
+mod demo;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use demo::DemoArgs;
+
+/// Sessions that several machines share.
+#[derive(Debug, Parser)]
+#[command(name = "cloakroom", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(DemoArgs),
+    /// One node of the demo. The demo starts it and writes its settings to its standard input.
+    #[command(hide = true)]
+    DemoNode {
+        /// The node's letter, for those who look at a list of processes.
+        name: String,
+    },
+}
+
+/// Reads this process's command line. Where it cannot be meant, or asks for help, this ends the
+/// process with the text that says so.
+pub(crate) fn parse() -> Command {
+    Cli::parse().command
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,24 @@
+//! What the `cloakroom` binary does: it reads a command line and runs what it names. For now that
+//! is a demonstration of sessions that two nodes share.
+
+mod app;
+mod cli;
+mod demo;
+mod fault;
+mod log;
+mod terminal;
+
+use std::process::ExitCode;
+
+/// Runs the command that this process was started with, to its end.
+///
+/// The exit code is 0 where it was done or was asked to stop, 1 where something on this machine
+/// stood in the way, and 2 where the command line cannot be meant.
+pub fn run() -> ExitCode {
+    let command = cli::parse();
+    log::start();
+    match app::run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => fault.report(),
+    }
+}

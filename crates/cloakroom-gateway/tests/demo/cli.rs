@@ -1,0 +1,145 @@
+//! What the command line says: its help, and what it cannot do.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use tempfile::tempdir;
+
+use crate::support::{command, free_port};
+
+/// Runs the binary to its end; its exit code, its output, and what it complained.
+fn run(dir: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = command(dir).args(arguments).output().expect("the binary runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// Runs a demo that cannot start; its exit code and its complaint.
+fn fails(dir: &Path, arguments: &[&str]) -> (i32, String) {
+    let (code, said, complaint) = run(dir, &[&["demo"], arguments].concat());
+    assert_eq!(said, "", "nothing was started");
+    (code, complaint)
+}
+
+#[test]
+fn help_is_short() {
+    let dir = tempdir().unwrap();
+    let (code, help, _) = run(dir.path(), &["--help"]);
+    assert_eq!((code, help.as_str()), (0, HELP));
+    let (code, help, _) = run(dir.path(), &["demo", "-h"]);
+    assert_eq!((code, help.as_str()), (0, DEMO_HELP));
+    let (code, _, complaint) = run(dir.path(), &[]);
+    assert_eq!((code, complaint.as_str()), (2, HELP));
+}
+
+const HELP: &str = "\
+Sessions that several machines share
+
+Usage: cloakroom <COMMAND>
+
+Commands:
+  demo  Shows one session on two nodes, in your browser
+  help  Print this message or the help of the given subcommand(s)
+
+Options:
+  -h, --help     Print help
+  -V, --version  Print version
+";
+
+const DEMO_HELP: &str = "\
+Shows one session on two nodes, in your browser
+
+Usage: cloakroom demo [OPTIONS]
+
+Options:
+      --store <URL>    Where sessions are kept: memory:, sqlite://PATH or redis://HOST [env: CLOAKROOM_STORE]
+      --dir <DIR>      The directory of the SQLite file; made where it is missing [default: cloakroom-demo]
+      --port-a <PORT>  The port of node A, on 127.0.0.1 [default: 3001]
+      --port-b <PORT>  The port of node B, on 127.0.0.1 [default: 3002]
+  -h, --help           Print help (see more with '--help')
+  -V, --version        Print version
+";
+
+#[test]
+fn a_port_in_use_is_named() {
+    let dir = tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let _held = TcpListener::bind(("127.0.0.1", taken)).unwrap();
+    let (free, taken) = (free_port().to_string(), taken.to_string());
+    let (code, complaint) = fails(dir.path(), &["--port-a", &free, "--port-b", &taken]);
+    let expected = format!(
+        "error: port {taken} of node B is in use\n  \
+         hint: stop what listens on 127.0.0.1:{taken}, or choose another port with --port-b\n"
+    );
+    assert_eq!((code, complaint), (1, expected));
+}
+
+#[test]
+fn two_nodes_need_two_ports() {
+    let dir = tempdir().unwrap();
+    let (code, complaint) = fails(dir.path(), &["--port-a", "3009", "--port-b", "3009"]);
+    let expected = "error: both nodes cannot have port 3009\n  \
+                    hint: give each its own with --port-a and --port-b\n";
+    assert_eq!((code, complaint.as_str()), (2, expected));
+}
+
+#[test]
+fn an_unknown_store_is_named_without_what_stands_behind_it() {
+    let dir = tempdir().unwrap();
+    let (code, complaint) = fails(dir.path(), &["--store", "mysql://alice:hunter2@host/db"]);
+    let expected = "error: no store is known as `mysql:`\n  \
+                    hint: --store takes memory:, sqlite://PATH or redis://HOST:PORT\n";
+    assert_eq!((code, complaint.as_str()), (2, expected));
+}
+
+#[test]
+fn a_redis_server_that_is_not_there_is_said_once_and_without_its_password() {
+    let dir = tempdir().unwrap();
+    let port = free_port();
+    let store = format!("redis://:hunter2@127.0.0.1:{port}/");
+    let (code, complaint) = fails(dir.path(), &with_free_ports(&["--store", &store]));
+    assert_eq!(code, 1);
+    let expected = format!(
+        "error: the store cannot be used: cannot use the Redis server at 127.0.0.1:{port}: the \
+         session store cannot be reached: Connection refused (os error 111)\n  \
+         hint: start it, or leave --store out to use a file instead\n"
+    );
+    assert_eq!(complaint, expected);
+}
+
+#[test]
+fn a_directory_that_cannot_be_is_named() {
+    let dir = tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let (code, complaint) = fails(dir.path(), &with_free_ports(&["--dir", "file/below"]));
+    assert_eq!(code, 1);
+    let expected = "error: the directory file/below cannot be made: Not a directory (os error 20)\n  \
+                    hint: name another with --dir\n";
+    assert_eq!(complaint, expected);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_named() {
+    let dir = tempdir().unwrap();
+    let text = "This is not a database, and long enough to be seen as none. ".repeat(40);
+    std::fs::write(dir.path().join("notes.txt"), text).unwrap();
+    let arguments = ["--store", "sqlite://notes.txt"];
+    let (code, complaint) = fails(dir.path(), &with_free_ports(&arguments));
+    assert_eq!(code, 1);
+    assert!(complaint.contains("notes.txt is not an SQLite database\n  hint: name a file"));
+}
+
+#[test]
+fn a_part_of_the_demo_is_not_run_by_hand() {
+    let dir = tempdir().unwrap();
+    let (code, _, complaint) = run(dir.path(), &["demo-node", "a"]);
+    let expected = "error: demo-node is a part of the demo and is not run by hand\n  \
+                    hint: run `cloakroom demo`\n";
+    assert_eq!((code, complaint.as_str()), (2, expected));
+}
+
+/// The arguments, with ports that nobody else has.
+fn with_free_ports<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let port = || -> &'static str { free_port().to_string().leak() };
+    [arguments, &["--port-a", port(), "--port-b", port()]].concat()
+}

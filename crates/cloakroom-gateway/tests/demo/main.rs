@@ -1,0 +1,16 @@
+//! The `cloakroom` binary as people run it: real processes, real stores, a real browser.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod api;
+mod browser;
+mod cli;
+mod nodes;
+mod stores;
+mod support;
+mod webdriver;

@@ -1,0 +1,110 @@
+//! The two processes: what they share, and what becomes of one without the other.
+
+use rustix::process::Signal;
+use tempfile::tempdir;
+
+use crate::support::{
+    Demo, answers, ask, browser, command, log_in, session, signal, visit, wait_until,
+};
+
+#[tokio::test]
+async fn parallel_visits_on_both_nodes_all_count() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &[]);
+    let me = browser();
+    log_in(&me, &demo, 0).await;
+    let visits = (0..64).map(|number| {
+        let (me, url) = (me.clone(), demo.url(number % 2, "/api/visit"));
+        tokio::spawn(async move { me.post(url).send().await.unwrap().error_for_status() })
+    });
+    for visit in visits.collect::<Vec<_>>() {
+        visit.await.unwrap().expect("every visit is stored");
+    }
+    let counted = session(&me, &demo, 1).await;
+    assert!(counted.contains(r#""visits":64"#), "{counted}");
+}
+
+#[tokio::test]
+async fn a_killed_node_leaves_the_other_with_the_session_and_comes_back() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &[]);
+    let me = browser();
+    log_in(&me, &demo, 0).await;
+    assert_eq!(visit(&me, &demo, 0).await, 1);
+
+    signal(demo.node_id(0), Signal::KILL);
+    let said = demo.read_until("kill -USR1");
+    assert!(said.contains("Node A was killed by signal 9."), "{said}");
+    assert!(said.contains("Node B goes on with the same sessions"), "{said}");
+    assert!(!answers(demo.ports[0]));
+    assert_eq!(visit(&me, &demo, 1).await, 2);
+    assert!(session(&me, &demo, 1).await.contains(r#""user":"alice""#));
+
+    signal(demo.id(), Signal::USR1);
+    demo.read_until("Node A is back");
+    assert_eq!(visit(&me, &demo, 0).await, 3);
+    assert!(session(&me, &demo, 0).await.contains(r#""user":"alice""#));
+}
+
+#[tokio::test]
+async fn sessions_outlive_a_restart_of_everything() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &[]);
+    assert!(demo.greeting.contains("cloakroom-demo/sessions.db"), "{}", demo.greeting);
+    let me = browser();
+    log_in(&me, &demo, 0).await;
+    visit(&me, &demo, 0).await;
+    let ports = demo.ports;
+    assert_eq!(demo.stop().code(), Some(0));
+    assert!(!answers(ports[0]) && !answers(ports[1]), "both nodes ended before the demo did");
+
+    let again = Demo::start(dir.path(), &[]);
+    let kept = r#"{"node":"b","user":"alice","visits":1,"cart":{},"new":false}"#;
+    assert_eq!(session(&me, &again, 1).await, kept);
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_all_in_order() {
+    let dir = tempdir().unwrap();
+    let mut demo = Demo::start(dir.path(), &[]);
+    // A terminal sends it to the nodes as well.
+    for id in [demo.node_id(0), demo.node_id(1), demo.id()] {
+        signal(id, Signal::INT);
+    }
+    let said = demo.read_until("The sessions stay in SQLite");
+    assert!(said.contains("Ending both nodes."), "{said}");
+    assert!(!said.contains("was killed"), "{said}");
+    demo.kill();
+}
+
+#[tokio::test]
+async fn nodes_end_when_the_demo_dies() {
+    let dir = tempdir().unwrap();
+    let mut demo = Demo::start(dir.path(), &[]);
+    let ports = demo.ports;
+    demo.kill();
+    wait_until("both nodes end", || ports.iter().all(|port| !answers(*port)));
+}
+
+#[tokio::test]
+async fn the_log_tells_endings_and_no_token() {
+    let (dir, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
+    let path = elsewhere.path().join("log");
+    let log = || std::fs::read_to_string(&path).unwrap();
+    let file = std::fs::File::create(&path).unwrap();
+    let demo = Demo::run(command(dir.path()).env("RUST_LOG", "trace").stderr(file), &[]);
+    let me = browser();
+    let login = me.post(demo.url(0, "/api/login"));
+    let login = login.json(&serde_json::json!({ "user": "alice", "password": "wonderland" }));
+    let answer = login.send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+    let token = cookie.split(['=', ';']).nth(1).unwrap();
+    assert!(token.len() > 40, "{cookie}");
+    visit(&me, &demo, 1).await;
+    ask(me.post(demo.url(1, "/api/logout"))).await;
+
+    wait_until("the ending is told", || log().contains("a session has ended"));
+    assert!(log().contains("reason=\"logged_out\" key=s-"), "{}", log());
+    assert!(!log().contains(token) && !log().contains("wonderland"), "no token, no password");
+    assert!(!log().contains(&token[token.len() - 20..]), "nor a part of its secret");
+}

@@ -1,0 +1,80 @@
+//! The demo over each store, and over one that has gone away.
+
+use cloakroom_testkit::servers::Redis;
+use reqwest::StatusCode;
+use tempfile::tempdir;
+
+use crate::support::{Demo, ask, browser, command, log_in, session, visit};
+
+#[tokio::test]
+async fn memory_is_shared_by_two_nodes_in_one_process() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &["--store", "memory:"]);
+    assert!(demo.greeting.contains("two nodes in one process"), "{}", demo.greeting);
+    let me = browser();
+    log_in(&me, &demo, 0).await;
+    visit(&me, &demo, 0).await;
+    let kept = r#"{"node":"b","user":"alice","visits":1,"cart":{},"new":false}"#;
+    assert_eq!(session(&me, &demo, 1).await, kept);
+    assert_eq!(demo.stop().code(), Some(0));
+    assert_eq!(dir.path().read_dir().unwrap().count(), 0, "nothing was written");
+}
+
+#[tokio::test]
+async fn a_file_of_ones_own_is_used() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &["--store", "sqlite://mine.db"]);
+    let me = browser();
+    log_in(&me, &demo, 0).await;
+    assert!(dir.path().join("mine.db").exists());
+    assert!(session(&me, &demo, 1).await.contains(r#""user":"alice""#));
+}
+
+#[tokio::test]
+async fn redis_holds_the_sessions_and_its_password_is_nowhere_to_be_seen() {
+    let redis = Redis::start().await;
+    let dir = tempdir().unwrap();
+    // A server without a password takes any.
+    let url = format!("redis://default:hunter2@{}/", redis.addr());
+    let demo = Demo::run(command(dir.path()).env("CLOAKROOM_STORE", &url), &[]);
+    let me = browser();
+    log_in(&me, &demo, 0).await;
+    assert_eq!(visit(&me, &demo, 1).await, 1);
+    assert!(session(&me, &demo, 1).await.contains(r#""user":"alice""#));
+
+    let page = me.get(demo.url(0, "/")).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains(&format!("Redis at {}", redis.addr())), "{page}");
+    assert!(!page.contains("hunter2") && !demo.greeting.contains("hunter2"));
+    for (node, what) in [(0, "cmdline"), (0, "environ"), (1, "cmdline"), (1, "environ")] {
+        let path = format!("/proc/{}/{what}", demo.node_id(node));
+        let seen = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+        assert!(!seen.is_empty() && !seen.contains("hunter2"), "{path}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_goes_away_signs_nobody_out() {
+    // Otherwise a busy disk lets the server answer before it has written, and the kill loses it.
+    let mut redis = Redis::start_with(&["--appendfsync", "always"]).await;
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &["--store", &redis.url()]);
+    let me = browser();
+    log_in(&me, &demo, 0).await;
+
+    redis.kill();
+    let (status, refusal) = ask(me.get(demo.url(0, "/api/session"))).await;
+    assert_eq!(
+        (status, &refusal["error"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"store_unavailable".into())
+    );
+    let page = me.get(demo.url(1, "/")).send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(page.headers()["retry-after"], "1");
+    assert!(page.headers().get("set-cookie").is_none(), "the cookie stays");
+    let text = page.text().await.unwrap();
+    assert!(text.contains("You are not signed out"), "{text}");
+
+    let _redis = redis.restart().await;
+    let again = session(&me, &demo, 0).await;
+    assert!(again.contains(r#""user":"alice""#), "{again}");
+}
