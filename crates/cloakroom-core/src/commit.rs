@@ -66,13 +66,13 @@ pub enum Rotation {
         settle: Duration,
     },
     /// A timed rotation begins: the new secret waits until it is presented. A conflict where
-    /// another was offered less than `hold` ago, or where the commit was not opened under the
-    /// current secret.
+    /// another one waits than `instead_of`, or where the commit was not opened under the current
+    /// secret: a client may hold what another request has offered it.
     Offer {
         /// The new secret's proof.
         proof: Proof,
-        /// How long one offer keeps others away.
-        hold: Duration,
+        /// The offer that this one takes the place of.
+        instead_of: Option<Proof>,
     },
     /// A timed rotation ends: the offered secret, under which this commit was opened, becomes the
     /// current one; the one before is admitted for `grace`. Changes nothing where that has
@@ -125,6 +125,15 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// Whether this only notes that the session was used.
+    pub(crate) fn is_touch(&self) -> bool {
+        self.fields.is_empty()
+            && self.rotation.is_none()
+            && self.sign_in.is_none()
+            && self.idle.is_none()
+            && self.ends_at.is_none()
+    }
+
     /// A commit that changes nothing yet. Sent as it is, it checks that the session is there.
     pub fn new(opened_under: Option<Proof>, room: Room) -> Self {
         Self {
@@ -178,6 +187,9 @@ pub enum Outcome {
     Conflict(Box<Record>),
     /// There is no such session, or the commit was opened under a secret it no longer admits.
     Gone,
+    /// All of the principal's sessions were ended while this sign-in was under way; nothing is
+    /// left of it.
+    Barred,
     /// A limit stands against it.
     Refused(Limit),
 }
@@ -197,26 +209,32 @@ impl Record {
         if commit.opened_under.is_some_and(|proof| !self.admits(&proof, now).admitted()) {
             return (Outcome::Gone, None);
         }
-        if !self.meets(commit, now) {
+        if !self.meets(commit) {
             return (Outcome::Conflict(Box::new(self.clone())), None);
         }
-        let mut after = self.clone();
-        let mut changed = after.change_fields(commit);
+        let (after, changed) = self.with(commit, now);
         if let Some(limit) = after.over(commit.room, self) {
             return (Outcome::Refused(limit), None);
-        }
-        changed |= after.rotate(commit, now);
-        changed |= after.change_terms(commit, now);
-        after.version += u64::from(changed);
-        if commit.touch {
-            after.touched_at = after.touched_at.max(now);
         }
         let written = changed || after.touched_at != self.touched_at;
         (Outcome::Done { version: after.version }, written.then_some(after))
     }
 
-    /// Whether `commit` has been applied before: it was sent again after its answer was lost.
-    fn contains(&self, commit: &Commit) -> bool {
+    /// The record with `commit` in it, whatever stands against that, and whether it is another one.
+    pub(crate) fn with(&self, commit: &Commit, now: Timestamp) -> (Self, bool) {
+        let mut after = self.clone();
+        let mut changed = after.change_fields(commit);
+        changed |= after.rotate(commit, now);
+        changed |= after.change_terms(commit, now);
+        after.version = after.version.saturating_add(u64::from(changed));
+        if commit.touch {
+            after.touched_at = after.touched_at.max(now);
+        }
+        (after, changed)
+    }
+
+    /// Whether `commit` has been applied before, as far as it has left a mark that still stands.
+    pub(crate) fn contains(&self, commit: &Commit) -> bool {
         let rotated = match commit.rotation {
             Some(Rotation::Replace { proof, .. }) => self.proof == Some(proof),
             Some(Rotation::Offer { proof, .. }) => {
@@ -229,11 +247,11 @@ impl Record {
     }
 
     /// Whether everything is as `commit` expects.
-    fn meets(&self, commit: &Commit, now: Timestamp) -> bool {
+    fn meets(&self, commit: &Commit) -> bool {
         let offerable = match commit.rotation {
-            Some(Rotation::Offer { hold, .. }) => {
-                let held = self.next.is_some_and(|next| now < next.at + hold);
-                !held && commit.opened_under == self.proof
+            Some(Rotation::Offer { instead_of, .. }) => {
+                let waiting = self.next.map(|next| next.proof);
+                waiting == instead_of && commit.opened_under == self.proof
             }
             _ => true,
         };

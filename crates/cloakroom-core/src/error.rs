@@ -1,6 +1,6 @@
 //! What a session can answer instead of what it was asked.
 
-use crate::commit::Limit;
+use crate::commit::{Limit, Outcome};
 use crate::store;
 use crate::token::Key;
 
@@ -15,8 +15,9 @@ pub enum Error {
     /// token and may try again; nothing of this commit was applied.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The store was asked to commit and did not answer in time, or answered that the session
-    /// changed meanwhile: the commit was applied once or not at all.
+    /// The store was asked to commit and its answer was lost, and the record does not show what
+    /// became of it: the commit was applied once or not at all. Or an earlier step was applied and a
+    /// later one was not, as where another user's login has ended the old session.
     #[error("the session store did not confirm the commit; it was applied once or not at all")]
     OutcomeUnknown,
     /// The work did not end within the policy's deadline. A commit that was under way was applied
@@ -95,4 +96,16 @@ pub enum Error {
     /// The store cannot do this at all; it does not list or count sessions.
     #[error("this session store keeps no directory of sessions")]
     NoDirectory,
+}
+
+impl Outcome {
+    /// The record's version where the commit was done; otherwise why it was not, as an error:
+    /// [`Error::Limit`] or [`Error::Ended`].
+    pub fn done(self) -> Result<u64> {
+        match self {
+            Self::Done { version } => Ok(version),
+            Self::Refused(limit) => Err(limit.into()),
+            Self::Gone | Self::Barred | Self::Conflict(_) => Err(Error::Ended),
+        }
+    }
 }

@@ -26,7 +26,7 @@ pub struct Policy {
     /// The longest lifetime that is honoured, stored ones included. Default `None`: any.
     pub longest_lifetime: Option<Duration>,
     /// How often a use is written down; `None`, the default: a tenth of the session's idle timeout
-    /// (of 30 minutes, where it has none).
+    /// (of 30 minutes, where it has none). Never more seldom than twice in an idle timeout.
     pub touch_after: Option<Duration>,
     /// How long a secret that a login replaced is still recognised, so that requests under way
     /// neither open a second session nor touch the new cookie. Default 60 seconds.
@@ -49,7 +49,8 @@ pub struct Policy {
     pub tokens_tried: usize,
     /// How long one call to the store may take. Default 2 seconds.
     pub call_deadline: Duration,
-    /// How long opening or committing may take altogether, replays included. Default 5 seconds.
+    /// How long one request's opening, and one commit, may take altogether, replays included.
+    /// Default 5 seconds.
     pub deadline: Duration,
     /// How endings are announced. Default [`Announcing::Durable`].
     pub announcing: Announcing,
@@ -82,7 +83,9 @@ pub enum WhenFull {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Announcing {
     /// At least once, across all nodes, where the store can keep endings; at most once elsewhere.
-    /// Every node that ends or sweeps sessions needs a listener, or sees to it by itself.
+    /// Every node that ends or sweeps sessions needs a listener, or its endings are announced to
+    /// nobody. An ending is kept, with all that the session held, until its listeners have heard it:
+    /// a listener that always fails fills the store.
     Durable,
     /// At most once: what a node that dies was about to announce is not announced.
     AtMostOnce,
@@ -170,7 +173,13 @@ impl Policy {
     /// How often a use is written down for a session with this idle timeout.
     pub(crate) fn touch_after(&self, idle: Option<Duration>) -> Duration {
         const WHERE_NEVER_IDLE: Duration = Duration::from_secs(180);
-        self.touch_after.unwrap_or_else(|| idle.map_or(WHERE_NEVER_IDLE, |idle| idle / 10))
+        match (self.touch_after, idle) {
+            // A session's own idle timeout may be shorter than the policy had in mind.
+            (Some(asked), Some(idle)) => asked.min(idle / 2),
+            (Some(asked), None) => asked,
+            (None, Some(idle)) => idle / 10,
+            (None, None) => WHERE_NEVER_IDLE,
+        }
     }
 
     /// `idle` under the longest that is honoured.

@@ -15,7 +15,7 @@ use crate::commit::Outcome;
 use crate::error::{Error, Result};
 use crate::event::Ended;
 use crate::record::Record;
-use crate::sessions::Sessions;
+use crate::sessions::{Live, Sessions};
 use crate::slot;
 use crate::time::Timestamp;
 use crate::token::{Key, Token};
@@ -214,7 +214,8 @@ impl Session {
     }
 
     /// Sets how long this session lives from now on however much it is used; `None`: for ever. The
-    /// policy's `longest_lifetime` caps it.
+    /// policy's `longest_lifetime` caps it. A persistent cookie that the client has keeps the
+    /// expiry that it was sent with.
     pub fn set_lifetime(&self, lifetime: Option<Duration>) -> Result<()> {
         self.edit(|view| view.edits.set_lifetime(lifetime))
     }
@@ -230,9 +231,24 @@ impl Session {
         self.state().view.may_rotate = false;
     }
 
+    /// A look at this session for later: for a socket or a stream that outlives its request. `None`
+    /// where nothing is stored.
+    pub fn live(&self) -> Option<Live> {
+        let view = self.view();
+        Some(Live::new(self.inner.sessions.clone(), view.stored()?))
+    }
+
+    /// What the client has to be told, where a commit has made a token or ended the session: told
+    /// once. [`Sessions::finish`] returns it, unless it fails; then it is still here, and has to be
+    /// told all the same.
+    pub fn take_reply(&self) -> Option<Reply> {
+        self.state().reply.take()
+    }
+
     /// Commits what was edited so far: before a streamed body, or a side effect that counts on it.
     /// Whatever the outcome, the edits are done with. Never [`Outcome::Conflict`]: edits are
-    /// replayed until they apply.
+    /// replayed until they apply. [`Outcome::done`] makes an error of whatever is not done. Dropped half-way, or without an answer from the store, it leaves
+    /// the handle closed: nobody knows whether the edits were applied.
     pub fn commit(&self) -> impl Future<Output = Result<Outcome>> + Send + '_ {
         self.inner.sessions.drive(self, None)
     }
@@ -242,7 +258,7 @@ impl Session {
         if state.closed {
             return Err(Error::Closed);
         }
-        if matches!(state.view.base, Base::Over) || state.view.edits.ending().is_some() {
+        if matches!(state.view.base, Base::Ended) || state.view.edits.ending().is_some() {
             return Err(Error::Ended);
         }
         Ok(state)
@@ -250,10 +266,12 @@ impl Session {
 
     fn edit<T>(&self, edit: impl FnOnce(&mut View) -> T) -> Result<T> {
         let mut state = self.open_state()?;
-        if matches!(state.view.base, Base::Settling) && state.view.edits.login().is_none() {
-            return Err(Error::Settling);
+        let login = state.view.edits.login().is_some();
+        match state.view.base {
+            Base::Settling if !login => Err(Error::Settling),
+            Base::Gone if !login => Err(Error::Ended),
+            _ => Ok(edit(&mut state.view)),
         }
-        Ok(edit(&mut state.view))
     }
 
     pub(crate) fn view(&self) -> View {
@@ -277,37 +295,26 @@ impl Session {
         }
     }
 
-    /// Drops all edits: their commit has failed, and its caller is being told.
-    pub(crate) fn drop_edits(&self, base: Option<Base>) {
-        let mut state = self.state();
-        state.view.edits = edits::Edits::default();
-        if let Some(base) = base {
-            state.view.base = base;
-        }
+    /// Drops the edits up to number `done`, whose commit has failed and whose caller is being told.
+    pub(crate) fn drop_edits(&self, done: u64) {
+        self.state().view.edits.forget(done);
+    }
+
+    pub(crate) fn set_base(&self, base: Base) {
+        self.state().view.base = base;
     }
 
     pub(crate) fn set_reply(&self, reply: Reply) {
         self.state().reply = Some(reply);
     }
 
-    /// Takes no more edits: nobody knows what became of the last commit.
-    pub(crate) fn seal(&self) {
-        self.state().closed = true;
-    }
-
     pub(crate) fn is_edited(&self) -> bool {
         !self.state().view.edits.is_empty()
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.state().closed
-    }
-
-    /// Takes no more edits from now on; what the client has to be told.
-    pub(crate) fn close(&self) -> Option<Reply> {
-        let mut state = self.state();
-        state.closed = true;
-        state.reply.take()
+    /// Takes no more edits from now on; whether it was so before.
+    pub(crate) fn close(&self) -> bool {
+        std::mem::replace(&mut self.state().closed, true)
     }
 }
 

@@ -4,6 +4,7 @@ mod application;
 mod builder;
 mod drive;
 mod live;
+mod queue;
 mod send;
 mod sweep;
 
@@ -17,17 +18,14 @@ pub use sweep::Swept;
 
 use crate::commit::{Guard, Outcome};
 use crate::error::{Error, Result};
-use crate::event::{Ended, Ending, Event, Listener};
+use crate::event::{Ended, Event, Listener};
 use crate::policy::{Announcing, Policy};
 use crate::record::{Record, Standing};
 use crate::session::view::{Base, Stored, View, origin};
 use crate::session::{Client, Reply, Session};
-use crate::store::{Announce, Directory, Keep, Store};
-use crate::time::{Clock, Timer, Timestamp};
+use crate::store::{Directory, Keep, Store};
+use crate::time::{Clock, Timer, Timestamp, within};
 use crate::token::{Key, Kind, Token};
-
-/// How many writers' queues a node has; keys share them by chance.
-const QUEUES: usize = 64;
 
 /// The sessions of an application on this node. Clones are the same.
 ///
@@ -70,9 +68,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     timer: Arc<dyn Timer>,
     listeners: Vec<Arc<dyn Listener>>,
-    /// Where writers wait after a first conflict, each queue with the newest record that the
-    /// writer before has seen.
-    queues: [async_lock::Mutex<Option<(Key, Record)>>; QUEUES],
+    queues: queue::Queues,
 }
 
 impl fmt::Debug for Sessions {
@@ -116,6 +112,13 @@ impl Sessions {
     /// [`Error::Store`] and [`Error::DeadlinePassed`] where the store does not answer: then nobody
     /// knows whether there is a session. [`Error::TwoSessions`] where two tokens open two sessions.
     pub async fn open(&self, tokens: &[Token], client: Client) -> Result<Session> {
+        let opening = self.find_one(tokens);
+        let found = within(&*self.inner.timer, self.policy().deadline, opening).await;
+        let base = found.unwrap_or(Err(Error::DeadlinePassed))?;
+        Ok(Session::new(self.clone(), View::new(base, client, self.now())))
+    }
+
+    async fn find_one(&self, tokens: &[Token]) -> Result<Base> {
         let mut base = Base::Nothing;
         for token in tokens.iter().take(self.policy().tokens_tried) {
             base = match (base, self.find(token).await?) {
@@ -129,7 +132,7 @@ impl Sessions {
                 (base, Found::Unknown) => base,
             };
         }
-        Ok(Session::new(self.clone(), View::new(base, client)))
+        Ok(base)
     }
 
     async fn find(&self, token: &Token) -> Result<Found> {
@@ -174,39 +177,47 @@ impl Sessions {
             (Some(idle), _) if idle <= now => Ended::Idle,
             _ => return Ok(Some(record)),
         };
-        self.end_one(key, &Guard::None, reason).await?;
+        // By a clock that the store disagrees with, nothing is ended that the store would keep.
+        if self.skew().await?.is_none() {
+            self.end_one(key, &Guard::None, reason).await?;
+        }
         Ok(None)
     }
 
-    /// Commits what a request has edited and closes its session: what the client has to be told.
+    /// Closes a request's session and commits what was edited: what the client has to be told.
     ///
     /// # Errors
     /// [`Error::Ended`] where there were edits and the session is gone. [`Error::Limit`] where one
-    /// stands against them. Otherwise as for [`Session::commit`].
+    /// stands against them. Otherwise as for [`Session::commit`]. What an earlier commit of the
+    /// same request has left for the client is then at [`Session::take_reply`].
     pub async fn finish(&self, session: &Session) -> Result<Option<Reply>> {
-        if session.is_closed() {
-            return Ok(session.close());
-        }
+        // What comes in from here on is refused, not lost.
+        let was_closed = session.close();
         let edited = session.is_edited();
-        let finished = self.drive(session, None).await;
-        let reply = session.close();
-        match finished? {
-            Outcome::Done { .. } => Ok(reply),
-            Outcome::Refused(limit) => Err(limit.into()),
-            Outcome::Gone | Outcome::Conflict(_) if edited => Err(Error::Ended),
-            Outcome::Gone | Outcome::Conflict(_) => Ok(reply),
+        if was_closed {
+            // The earlier commit's caller was told, but not those who have edited since.
+            return if edited { Err(Error::OutcomeUnknown) } else { Ok(session.take_reply()) };
         }
+        match self.drive(session, None).await? {
+            // Whoever has only read need not know that the session is gone by now.
+            Outcome::Gone if !edited => {}
+            outcome => drop(outcome.done()?),
+        }
+        Ok(session.take_reply())
     }
 
     /// Ends a session, whoever's it is; whether there was one.
     pub async fn end(&self, key: Key) -> Result<bool> {
-        Ok(self.end_one(key, &Guard::None, Ended::Revoked).await?.is_some())
+        self.end_session(key, &Guard::None).await
     }
 
     /// Ends a session of this principal's; whether there was one of theirs.
     pub async fn end_own(&self, principal: &str, key: Key) -> Result<bool> {
-        let guard = Guard::Principal(principal.to_owned());
-        Ok(self.end_one(key, &guard, Ended::Revoked).await?.is_some())
+        self.end_session(key, &Guard::Principal(principal.to_owned())).await
+    }
+
+    async fn end_session(&self, key: Key, guard: &Guard) -> Result<bool> {
+        Ok(key.kind() == Kind::Session && self.end_one(key, guard, Ended::Revoked).await?)
     }
 
     /// Ends all sessions of a principal but `except`, logins under way included; how many.
@@ -233,26 +244,37 @@ impl Sessions {
         Ok(self.call(self.directory()?.count(Kind::Session, self.now())).await?)
     }
 
-    /// Ends every session there is, page by page; how many.
+    /// Ends every session there is, page by page; how many. One that cannot be ended does not keep
+    /// the others; its error is told at the end.
     pub async fn end_everybody(&self) -> Result<usize> {
         const PAGE: usize = 256;
-        let (mut ended, mut after) = (0, None);
+        let (mut ended, mut failed, mut after) = (0, None, None);
         loop {
             let page = self.directory()?.page(Kind::Session, after, PAGE, self.now());
             let keys = self.call(page).await?;
             for key in &keys {
-                ended += usize::from(self.end(*key).await?);
+                match self.end(*key).await {
+                    Ok(was_there) => ended += usize::from(was_there),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
-            after = match keys.last() {
-                Some(last) => Some(*last),
-                None => return Ok(ended),
+            after = match (keys.last(), failed.take()) {
+                (Some(last), still) => {
+                    failed = still;
+                    Some(*last)
+                }
+                (None, Some(error)) => return Err(error),
+                (None, None) => return Ok(ended),
             };
         }
     }
 
-    /// A session to look at again and again, for sockets and streams.
-    pub fn live(&self, key: Key) -> Live {
-        Live::new(self.clone(), key)
+    /// Looks at a session, whoever's it is; `None` where there is none. Counts as no use of it.
+    pub async fn look(&self, key: Key) -> Result<Option<Info>> {
+        let now = self.now();
+        let record = self.load(key, now).await?;
+        let record = self.within_caps(key, record, now).await?;
+        Ok(record.map(|record| Info::new(key, record)))
     }
 
     /// The attributes that all sessions share, on all nodes.
@@ -264,17 +286,13 @@ impl Sessions {
         self.inner.store.directory().ok_or(Error::NoDirectory)
     }
 
-    /// Ends a session and announces it.
-    async fn end_one(&self, key: Key, guard: &Guard, reason: Ended) -> Result<Option<Record>> {
-        let now = self.now();
-        let announce = Announce { reason, keep: self.keep(now) };
-        let ended = self.call(self.inner.store.end(key, guard, announce, now)).await?;
-        let Some(record) = ended else {
-            return Ok(None);
-        };
-        let ending = Ending { key, reason, record };
-        self.announce(&ending).await;
-        Ok(Some(ending.record))
+    /// Ends a session and announces it; whether there was one.
+    async fn end_one(&self, key: Key, guard: &Guard, reason: Ended) -> Result<bool> {
+        let (ending, was_there) = self.remove(key, guard, reason).await?;
+        if let Some(ending) = ending {
+            self.announce(&ending).await;
+        }
+        Ok(was_there)
     }
 
     /// Whether endings go to the store's list: only where somebody will take them off again.

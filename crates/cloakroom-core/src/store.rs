@@ -102,8 +102,8 @@ pub enum Created {
     },
     /// There is a living record under this key; nothing was stored.
     Exists,
-    /// The principal's sessions were all ended meanwhile; nothing was stored.
-    Gone,
+    /// All of the principal's sessions were ended meanwhile; nothing is left of this one.
+    Barred,
     /// A limit stands against it; nothing was stored.
     Refused(Limit),
 }

@@ -71,17 +71,7 @@ fn operation(change: &Change) -> Vec<u8> {
 fn terms(commit: &Commit) -> Vec<u8> {
     let mut terms = Terms::default();
     if let Some(rotation) = &commit.rotation {
-        let (name, proof, time) = match rotation {
-            Rotation::Replace { proof, settle } => ("replace", Some(proof), settle),
-            Rotation::Offer { proof, hold } => ("offer", Some(proof), hold),
-            Rotation::Confirm { grace } => ("confirm", None, grace),
-        };
-        terms.bytes("rotation", name.as_bytes());
-        terms.number("time", Some(millis(*time)));
-        terms.number("most", Some(MOST_SUPERSEDED as u64));
-        if let Some(proof) = proof {
-            terms.bytes("proof", proof.as_bytes());
-        }
+        terms.rotation(rotation);
     }
     if let Some(SignIn { principal, .. }) = &commit.sign_in {
         terms.bytes("principal", principal.as_bytes());
@@ -126,6 +116,27 @@ impl Terms {
             Some(value) => encode::write_uint(&mut self.out, value).map(drop),
             None => encode::write_sint(&mut self.out, -1).map(drop),
         };
+    }
+
+    fn rotation(&mut self, rotation: &Rotation) {
+        let (name, proof, time) = match rotation {
+            Rotation::Replace { proof, settle } => ("replace", Some(proof), Some(settle)),
+            Rotation::Offer { proof, instead_of } => {
+                if let Some(waiting) = instead_of {
+                    self.bytes("instead_of", waiting.as_bytes());
+                }
+                ("offer", Some(proof), None)
+            }
+            Rotation::Confirm { grace } => ("confirm", None, Some(grace)),
+        };
+        self.bytes("rotation", name.as_bytes());
+        if let Some(proof) = proof {
+            self.bytes("proof", proof.as_bytes());
+        }
+        if let Some(time) = time {
+            self.number("time", Some(millis(*time)));
+            self.number("most", Some(MOST_SUPERSEDED as u64));
+        }
     }
 
     fn finish(self) -> Vec<u8> {

@@ -23,7 +23,8 @@ pub struct Options {
     pub prefix: String,
     /// How long a connection may take to be made, the server's greeting included. Default: 2 s.
     pub connect_timeout: Duration,
-    /// How long the server may take to answer. Default: 2 s.
+    /// How long the server may take to answer before the connection is replaced. A caller may give
+    /// up earlier. Default: 2 s.
     pub response_timeout: Duration,
     /// Accepts a server that throws sessions away when its memory is full. Default: false.
     pub insecure_allow_eviction: bool,
@@ -51,7 +52,7 @@ pub enum ConnectError {
     #[error("the prefix of the keys must not contain braces")]
     Prefix,
     /// The server cannot be reached, does not answer, refuses, or is no Redis server.
-    #[error("cannot use the Redis server at {address}: {source}")]
+    #[error("cannot use the Redis server at {address}")]
     Server {
         /// Where it was looked for.
         address: String,

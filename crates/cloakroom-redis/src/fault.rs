@@ -3,16 +3,45 @@
 //! An error of the driver never holds the password of the URL: it carries what the server or the
 //! operating system said, and neither is told a secret that it would repeat.
 
+use std::error::Error as StdError;
+use std::fmt;
+
 use cloakroom_core::store::Error;
 use redis::{ErrorKind, RedisError, Value};
+
+/// What the driver said. Its errors print what their sources print, so one of the two is passed
+/// over where causes are listed.
+#[derive(Debug)]
+pub(crate) struct Said(pub(crate) RedisError);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Said {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source().and_then(StdError::source)
+    }
+}
+
+/// What was connected to speaks another language. What the parser stumbled over tells nobody
+/// anything, so it is kept for debugging only.
+#[derive(Debug, thiserror::Error)]
+#[error("this is no Redis server")]
+struct NoRedis {
+    said: Said,
+}
 
 /// Sorts a failure to connect. Nothing has been sent, so nothing has changed.
 pub(crate) fn connecting(error: RedisError) -> Error {
     match error.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
-            Error::Refused(error.into())
+            Error::Refused(Said(error).into())
         }
-        _ => Error::Unreachable(error.into()),
+        ErrorKind::Parse => Error::Unreachable(NoRedis { said: Said(error) }.into()),
+        _ => Error::Unreachable(Said(error).into()),
     }
 }
 
@@ -23,8 +52,8 @@ pub(crate) fn connecting(error: RedisError) -> Error {
 /// unknown.
 pub(crate) fn sent(error: RedisError) -> Error {
     match error.kind() {
-        ErrorKind::Server(_) | ErrorKind::Extension => Error::Refused(error.into()),
-        _ => Error::Unanswered(error.into()),
+        ErrorKind::Server(_) | ErrorKind::Extension => Error::Refused(Said(error).into()),
+        _ => Error::Unanswered(Said(error).into()),
     }
 }
 

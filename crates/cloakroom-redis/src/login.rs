@@ -6,8 +6,9 @@
 //! - after the record: a pending seat with a record of this principal; it counts, is listed and
 //!   is ended like a confirmed one.
 //!
-//! A bar between the seat and the confirmation makes the confirmation fail, and what was written
-//! is taken back. The bar's caller may have found and ended it before: either way it is gone.
+//! A bar between the seat and the confirmation makes the confirmation fail, and so does a seat that
+//! was given to another meanwhile. What was written is taken back then, and the login is barred.
+//! The bar's caller may have found and ended it before: either way nothing is left of it.
 
 use cloakroom_core::commit::{Limit, SignIn};
 use cloakroom_core::event::Ended;
@@ -35,7 +36,7 @@ impl RedisStore {
                 let earlier = matches!(outcome, Outcome::Done { .. }) && !seated;
                 return match earlier && self.take_back(key, principal, now).await? {
                     // An earlier send was written, and its seat was lost before it was confirmed.
-                    true => Ok(Outcome::Gone),
+                    true => Ok(Outcome::Barred),
                     false => Ok(outcome),
                 };
             }
@@ -46,7 +47,7 @@ impl RedisStore {
             return Ok(applied.outcome);
         };
         if !self.settled(&seat, key, principal, login, now).await? {
-            return Ok(Outcome::Gone);
+            return Ok(Outcome::Barred);
         }
         if let Some((former, since)) = former {
             self.unseat(&[(former, key, since)]).await;
@@ -65,12 +66,16 @@ impl RedisStore {
     ) -> Result<Created> {
         let seat = match self.admit(principal, key, seats, now).await? {
             Admission::Granted(seat) => seat,
-            Admission::Full { taken, .. } => {
-                let living = self.read(key).await?.is_some_and(|old| !old.is_over(now));
-                return Ok(match living {
-                    true => Created::Exists,
-                    false => Created::Refused(Limit::Seats { taken }),
-                });
+            Admission::Full { taken, seated } => {
+                let Some(old) = self.read(key).await?.filter(|old| !old.is_over(now)) else {
+                    return Ok(Created::Refused(Limit::Seats { taken }));
+                };
+                let earlier = old.proof.is_some() && old.proof == record.proof && !seated;
+                return match earlier && self.take_back(key, principal, now).await? {
+                    // As with a commit: written by an earlier send, and without a seat.
+                    true => Ok(Created::Barred),
+                    false => Ok(Created::Exists),
+                };
             }
         };
         let created = self.insert(key, record, now).await?;
@@ -80,7 +85,7 @@ impl RedisStore {
         };
         let login = login_of(record);
         if !self.settled(&seat, key, principal, login, now).await? {
-            return Ok(Created::Gone);
+            return Ok(Created::Barred);
         }
         if let Some(former) = replaced.as_deref().and_then(|old| seat_of(key, old))
             && (former.0 != principal || former.2 != login)
@@ -157,7 +162,8 @@ pub(crate) fn seat_of(key: Key, record: &Record) -> Option<(String, Key, u64)> {
     Some((principal, key, login_of(record)))
 }
 
-fn login_of(record: &Record) -> u64 {
+/// Since when a record's principal is signed in, as its seat has it.
+pub(crate) fn login_of(record: &Record) -> u64 {
     record.authenticated_at.map_or(0, Timestamp::millis)
 }
 
@@ -170,9 +176,16 @@ fn unanswered(error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use cloakroom_core::Store;
+    use std::sync::Arc;
+
+    use cloakroom_core::policy::{Seats, WhenFull};
     use cloakroom_core::store::Directory;
-    use cloakroom_testkit::samples::{START, after, key, session_of};
+    use cloakroom_core::time::SystemClock;
+    use cloakroom_core::{Client, Clock, Policy, Reply, Sessions, Store};
+    use cloakroom_testkit::TokioTimer;
+    use cloakroom_testkit::samples::{
+        Doing, START, administer, after, key, session, session_of, visit,
+    };
     use cloakroom_testkit::servers::Redis;
 
     use super::*;
@@ -234,5 +247,96 @@ mod tests {
         let listed = store.of_principal("alice", later).await.unwrap();
         assert_eq!(listed, [(quick, record)]);
         assert_eq!(store.load(slow, later).await.unwrap(), None);
+    }
+
+    const NOBODY: Announce = Announce { reason: Ended::Revoked, keep: Keep::Nothing };
+
+    /// Ends what alice has under `key`; whether that was a session.
+    async fn ended(store: &RedisStore, key: Key) -> bool {
+        let alice = Guard::Principal("alice".to_owned());
+        store.end(key, &alice, NOBODY, START).await.unwrap().is_some()
+    }
+
+    async fn created(store: &RedisStore, key: Key, record: &Record) -> Created {
+        store.create(key, record, Some(1), START).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_ending_displaces_a_login_under_way() {
+        let (_server, store) = start().await;
+        let record = session_of("alice", START);
+        for anonymous in [None, Some(session(START))] {
+            let (slow, quick) = (key(), key());
+            if let Some(anonymous) = &anonymous {
+                let _ = store.insert(slow, anonymous, START).await.unwrap();
+            }
+            let seat = admitted(&store, slow, START).await;
+            let full = Created::Refused(Limit::Seats { taken: vec![slow] });
+            assert_eq!(created(&store, quick, &record).await, full);
+            let bob = Guard::Principal("bob".to_owned());
+            assert_eq!(store.end(slow, &bob, NOBODY, START).await.unwrap(), None);
+            assert_eq!(created(&store, quick, &record).await, full, "bob has no seat there");
+
+            assert!(!ended(&store, slow).await);
+            assert_eq!(store.load(slow, START).await.unwrap(), anonymous, "it is not alice's");
+            let done = Created::Done { replaced: None };
+            assert_eq!(created(&store, quick, &record).await, done);
+            let login = administer().signing_in("alice", Some(1));
+            match anonymous {
+                Some(_) => drop(store.apply(slow, &login, START).await.unwrap()),
+                None => drop(store.insert(slow, &record, START).await.unwrap()),
+            }
+            let settled = store.settled(&seat, slow, "alice", START.millis(), START).await;
+            assert!(!settled.unwrap());
+            assert_eq!(store.load(slow, START).await.unwrap(), None);
+            assert!(ended(&store, quick).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_ending_frees_the_seat_of_a_login_that_was_not_confirmed() {
+        let (_server, store) = start().await;
+        let (dropped, record) = (key(), session_of("alice", START));
+        admitted(&store, dropped, START).await;
+        let _ = store.insert(dropped, &record, START).await.unwrap();
+        assert!(ended(&store, dropped).await);
+        let next = created(&store, key(), &record).await;
+        assert_eq!(next, Created::Done { replaced: None });
+    }
+
+    #[tokio::test]
+    async fn a_login_sent_again_without_its_seat_is_taken_back() {
+        let (_server, store) = start().await;
+        let record = session_of("alice", START);
+        assert_eq!(created(&store, key(), &record).await, Created::Done { replaced: None });
+        // What the first sends wrote before their seats were given to another.
+        let (new, old) = (key(), key());
+        let (login, visitor) = (session_of("alice", START), session(START));
+        let _ = store.insert(new, &login, START).await.unwrap();
+        let _ = store.insert(old, &visitor, START).await.unwrap();
+        let commit = visit(&visitor).set("a", "1").signing_in("alice", Some(1));
+        let _ = store.apply(old, &commit, START).await.unwrap();
+
+        assert_eq!(created(&store, new, &record).await, Created::Exists, "another's record");
+        assert_eq!(created(&store, new, &login).await, Created::Barred);
+        assert_eq!(store.commit(old, &commit, START).await.unwrap(), Outcome::Barred);
+        for key in [new, old] {
+            assert_eq!(store.load(key, START).await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_login_does_not_lock_its_user_out() {
+        let (_server, store) = start().await;
+        let store = Arc::new(store);
+        admitted(&store, key(), Clock::now(&SystemClock)).await;
+        let seats = Some(Seats { most: 1, when_full: WhenFull::EndOldest });
+        let policy = Policy { seats, ..Policy::default() };
+        let sessions = Sessions::builder(Arc::clone(&store), TokioTimer).policy(policy);
+        let sessions = sessions.build().unwrap();
+        let session = sessions.open(&[], Client::default()).await.unwrap();
+        session.log_in("alice").unwrap();
+        let reply = sessions.finish(&session).await.unwrap();
+        assert!(matches!(reply, Some(Reply::Send { .. })), "{reply:?}");
     }
 }

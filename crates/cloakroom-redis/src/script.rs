@@ -3,6 +3,7 @@
 use cloakroom_core::store::{Error, Result};
 use redis::{Cmd, ErrorKind, Pipeline, Script, ServerErrorKind, Value};
 
+use crate::fault::Said;
 use crate::link::Link;
 
 const RECORD: &str = include_str!("lua/record.lua");
@@ -127,6 +128,6 @@ fn command(name: &str, script: &str, call: &Call) -> Cmd {
 
 fn is_unknown(source: &cloakroom_core::store::Source) -> bool {
     source
-        .downcast_ref::<redis::RedisError>()
-        .is_some_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+        .downcast_ref::<Said>()
+        .is_some_and(|Said(error)| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
 }

@@ -18,6 +18,8 @@ use crate::store::RedisStore;
 
 /// How long a login may take before its seat is given up where its record does not say otherwise.
 const PENDING: Duration = Duration::from_secs(30);
+/// Stands for any pending seat.
+const ANY_PENDING: &str = "p";
 /// How often a full principal's seats are checked before a login is refused: each time at least
 /// one was given up by the time of the next try, or all are in use.
 const TRIES: usize = 3;
@@ -67,6 +69,8 @@ pub(crate) struct Verified {
     under_way: Vec<Key>,
     /// Sessions of the principal that are over and not swept yet.
     over: Vec<String>,
+    /// What this version cannot read: it may be a living session of the principal.
+    unreadable: Vec<Key>,
     /// What may be given up, with its value.
     abandoned: Vec<(Bytes, Bytes)>,
 }
@@ -177,6 +181,17 @@ impl RedisStore {
         self.try_give_up(&calls).await;
     }
 
+    /// Frees the seat of a login under way, and that of a session since `login` that has been
+    /// ended. A login that loses its seat so counts again when it comes to its confirmation.
+    pub(crate) async fn vacate(&self, principal: &str, key: Key, login: Option<u64>) {
+        let mut call = Call::on([self.layout.seats(principal)]);
+        call.arg(key.to_string()).arg(ANY_PENDING);
+        if let Some(login) = login {
+            call.arg(key.to_string()).arg(confirmed(login));
+        }
+        self.try_give_up(&[call]).await;
+    }
+
     /// Removes entries that still are as they were read.
     pub(crate) async fn give_up(&self, seats: &str, entries: &[(Bytes, Bytes)]) {
         if entries.is_empty() {
@@ -211,7 +226,8 @@ impl RedisStore {
         self.verify(principal, entries(pairs), now).await
     }
 
-    /// Holds each entry against its record.
+    /// Holds each entry against its record. A record that cannot be read keeps its seat, and does
+    /// not stand in the way of the others.
     async fn verify(
         &self,
         principal: &str,
@@ -225,10 +241,13 @@ impl RedisStore {
         let replies = self.link.send_all(&gets).await?;
         let mut verified = Verified::default();
         for (entry, reply) in entries.into_iter().zip(replies) {
-            let bytes = reply::string(fault::reply(reply)?, "GET")?;
-            let record = bytes.map(|bytes| reply::record(entry.key, &bytes));
-            let theirs =
-                record.transpose()?.filter(|record| record.principal.as_deref() == Some(principal));
+            let (key, bytes) = (entry.key, reply::string(fault::reply(reply)?, "GET")?);
+            let Ok(record) = bytes.map(|bytes| reply::record(key, &bytes)).transpose() else {
+                tracing::warn!(%key, "a session cannot be read, and stays off its user's list");
+                verified.unreadable.push(key);
+                continue;
+            };
+            let theirs = record.filter(|record| record.principal.as_deref() == Some(principal));
             verified.add(entry, theirs, now);
         }
         Ok(verified)
@@ -249,14 +268,17 @@ impl Verified {
 
     /// Whether the principal's session or login under `key` has an entry that stays.
     fn seats(&self, key: Key) -> bool {
-        self.living.iter().any(|(living, _)| *living == key) || self.under_way.contains(&key)
+        let living = self.living.iter().map(|(living, _)| living);
+        living.chain(&self.under_way).chain(&self.unreadable).any(|seated| *seated == key)
     }
 
-    /// The sessions but `own` that hold seats, the oldest login first, those under way last.
+    /// The sessions but `own` that hold seats: the oldest login first, then those under way, and
+    /// last what cannot be read, and so cannot be ended.
     fn taken(mut self, own: Key) -> Vec<Key> {
         sort(&mut self.living);
         let living = self.living.iter().map(|(key, _)| *key);
-        living.chain(self.under_way).filter(|key| *key != own).collect()
+        let others = self.under_way.into_iter().chain(self.unreadable);
+        living.chain(others).filter(|key| *key != own).collect()
     }
 
     /// What nobody needs any more, with its value.

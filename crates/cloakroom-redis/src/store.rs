@@ -16,14 +16,15 @@ use crate::commit::{self, Applied};
 use crate::fault;
 use crate::layout::{Layout, backstop, bucket_of, score};
 use crate::link::Link;
-use crate::login::seat_of;
+use crate::login::{login_of, seat_of};
 use crate::reply;
 use crate::script::{Call, Scripts};
 
 /// Sessions in one Redis server. Made by [`RedisStore::connect`].
 ///
-/// It keeps one connection, which all calls share, and makes a new one when that breaks. A call
-/// whose command was sent is never sent again.
+/// It keeps one connection, which all calls share, and makes a new one when that breaks or no
+/// longer answers; a caller that gives up before the answer has the connection probed. A call whose
+/// command was sent is never sent again.
 pub struct RedisStore {
     pub(crate) link: Link,
     pub(crate) layout: Layout,
@@ -159,12 +160,14 @@ fn unreadable(key: Key, items: Vec<Value>) -> Error {
     }
 }
 
-/// A record's bytes. An idle timeout beyond what a script's numbers hold is for ever all the same.
+/// A record's bytes, with no number beyond what a script holds exactly. An idle timeout that long
+/// is for ever all the same, and a version saturates there.
 fn encode(record: &Record) -> Bytes {
-    let most = Duration::from_millis(Timestamp::MAX.millis());
-    if record.idle.is_some_and(|idle| idle > most) {
-        let idle = Some(most);
-        return Record { idle, ..record.clone() }.encode();
+    let most = Timestamp::MAX.millis();
+    let longest = Duration::from_millis(most);
+    if record.version > most || record.idle.is_some_and(|idle| idle > longest) {
+        let (version, idle) = (record.version.min(most), record.idle.map(|idle| idle.min(longest)));
+        return Record { version, idle, ..record.clone() }.encode();
     }
     record.encode()
 }
@@ -209,8 +212,13 @@ impl Store for RedisStore {
         now: Timestamp,
     ) -> Result<Option<Record>> {
         let removed = self.remove(key, guard, announce, now).await?;
-        if let Some(record) = &removed {
-            self.unseat(seat_of(key, record).as_slice()).await;
+        let whose = match (&removed, guard) {
+            (Some(record), _) => record.principal.as_deref(),
+            (None, Guard::Principal(principal)) => Some(principal.as_str()),
+            (None, _) => None,
+        };
+        if let (Kind::Session, Some(principal)) = (key.kind(), whose) {
+            self.vacate(principal, key, removed.as_ref().map(login_of)).await;
         }
         Ok(removed)
     }

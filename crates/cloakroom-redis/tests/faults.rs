@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use cloakroom_core::store::Error;
@@ -11,7 +12,11 @@ use cloakroom_redis::{ConnectError, Options, RedisStore};
 use cloakroom_testkit::samples::{Doing, START, key, session, session_of, visit};
 use cloakroom_testkit::servers::Redis;
 use cloakroom_testkit::{Mode, Proxy};
-use tokio::net::TcpListener;
+use futures_util::FutureExt;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 /// What the store waits for an answer here, and for a connection.
 const WAIT: Duration = Duration::from_millis(300);
@@ -68,6 +73,17 @@ async fn loaded(store: &RedisStore, key: Key) -> Option<Record> {
         }
     }
     panic!("the server does not come back");
+}
+
+/// What an error and its causes say, each with nothing in it that another says.
+fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = chain.map(ToString::to_string).collect();
+    for (index, cause) in causes.iter().enumerate() {
+        let mut others = causes.iter().take(index).chain(causes.iter().skip(index + 1));
+        assert!(!others.any(|other| other.contains(cause)), "said twice: {causes:?}");
+    }
+    causes
 }
 
 fn refused(error: &Error) -> bool {
@@ -162,12 +178,7 @@ async fn a_wrong_password_is_said_and_not_shown() {
     let url = format!("redis://:hunter2@{}", server.addr());
     let error = RedisStore::connect(&url, options()).await.expect_err("it is wrong");
     assert!(matches!(&error, ConnectError::Server { source, .. } if refused(source)), "{error:?}");
-    let mut shown = format!("{error} {error:?}");
-    let mut source = std::error::Error::source(&error);
-    while let Some(error) = source {
-        shown += &format!(" {error} {error:?}");
-        source = error.source();
-    }
+    let shown = format!("{error:?} {}", causes(&error).join(" "));
     assert!(shown.contains("WRONGPASS") && !shown.contains("hunter2"), "{shown}");
     let store = connect(&format!("redis://:right@{}", server.addr())).await;
     let shown = format!("{store:?}");
@@ -189,14 +200,28 @@ async fn what_is_no_redis_server_is_not_used() {
             kept.push(stream);
         }
     });
-    for _ in 0..2 {
+    for said in ["this is no Redis server", "timed out"] {
         let error = RedisStore::connect(&format!("redis://{addr}"), options()).await;
+        let error = error.expect_err("it is none");
         assert!(
-            matches!(&error, Err(ConnectError::Server { source: Error::Unreachable(_), .. })),
+            matches!(&error, ConnectError::Server { source: Error::Unreachable(_), .. }),
             "{error:?}"
         );
+        assert!(causes(&error).iter().any(|cause| cause.contains(said)), "{error:?}");
     }
     talks.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_is_said_once() {
+    let mut server = Redis::start().await;
+    let url = server.url();
+    server.kill();
+    let error = RedisStore::connect(&url, options()).await.expect_err("it is gone");
+    let [context, kind, cause] = causes(&error).try_into().expect("three causes");
+    assert_eq!(context, format!("cannot use the Redis server at {}", server.addr()));
+    assert_eq!(kind, "the session store cannot be reached");
+    assert!(cause.contains("refused"), "{cause}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,4 +260,75 @@ async fn a_connection_that_the_server_closes_is_replaced() {
         server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
         assert_eq!(loaded(&store, key).await.as_ref(), Some(&record));
     }
+}
+
+/// When a caller gives up, long before the store would.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Leads the first connection to `first` and all later ones to `then`.
+async fn fork(first: SocketAddr, then: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("a bound address");
+    let leads = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        let mut next = first;
+        while let Ok((mut client, _)) = listener.accept().await {
+            let to = std::mem::replace(&mut next, then);
+            connections.spawn(async move {
+                let mut server = TcpStream::connect(to).await?;
+                copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    (addr, leads)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_connection_is_replaced_though_no_caller_waits_for_it() {
+    let (server, _direct, key, record) = one_session().await;
+    let proxy = Proxy::to(server.addr()).await;
+    let (addr, leads) = fork(proxy.addr(), server.addr()).await;
+    let store = connect(&format!("redis://{addr}")).await;
+    proxy.set(Mode::Hold);
+    let mut found = None;
+    for _ in 0..TRIES {
+        found = timeout(PATIENCE, store.load(key, START)).await.ok();
+        if found.is_some() {
+            break;
+        }
+    }
+    let found = found.expect("the dead connection is replaced").expect("the new one answers");
+    assert_eq!(found, Some(record));
+    leads.abort();
+}
+
+/// The connections that the server has, each by its number, but the one that asks.
+fn connections(server: &Redis) -> Vec<String> {
+    let list = server.command(&["CLIENT", "LIST"]);
+    let others = list.lines().filter(|line| !line.contains("cmd=client"));
+    others.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_hangs_up_costs_nobody_the_connection() {
+    let server = Redis::start().await;
+    let patient = Options { response_timeout: BOUND, ..options() };
+    let store = RedisStore::connect(&server.url(), patient).await.expect("it can be used");
+    let before = connections(&server);
+    assert_eq!(before.len(), 1);
+    server.pause();
+    for _ in 0..100 {
+        assert!(store.load(key(), START).now_or_never().is_none(), "the server is paused");
+    }
+    server.resume();
+    for _ in 0..100 {
+        let _ = store.load(key(), START).now_or_never();
+        assert_eq!(store.load(key(), START).await.expect("it answers"), None);
+    }
+    assert_eq!(connections(&server), before);
+    // One probe at a time: the callers that hung up while the server was paused share theirs.
+    let stats = server.command(&["INFO", "commandstats"]);
+    let pings = stats.lines().find_map(|line| line.strip_prefix("cmdstat_ping:calls="));
+    let pings = pings.and_then(|rest| rest.split(',').next()?.parse::<usize>().ok());
+    assert!(pings.is_some_and(|pings| (2..150).contains(&pings)), "{stats}");
 }

@@ -96,6 +96,46 @@ async fn what_cannot_be_read_is_named_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_keeps_its_seat_and_hides_no_other() {
+    let (server, store) = start().await;
+    let (first, second) = (key(), key());
+    create(&store, first, &session_of("alice", START)).await;
+    let record = session_of("alice", START + Duration::from_secs(1));
+    create(&store, second, &record).await;
+    server.command(&["SET", &name(first), "of a newer version"]);
+
+    let directory = store.directory().unwrap();
+    assert_eq!(directory.of_principal("alice", START).await.unwrap(), [(second, record.clone())]);
+    let login = |seats| store.create(key(), &record, Some(seats), START);
+    let taken = vec![second, first];
+    let full = Created::Refused(Limit::Seats { taken });
+    assert_eq!(login(2).await.unwrap(), full, "what can be ended comes first");
+    assert_eq!(login(3).await.unwrap(), Created::Done { replaced: None });
+    let alice = Guard::Principal("alice".to_owned());
+    assert_eq!(store.end(second, &alice, ANNOUNCE, START).await.unwrap(), Some(record.clone()));
+    assert_eq!(server.command(&["GET", &name(first)]), "of a newer version");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_saturates_where_a_script_counts_exactly() {
+    let (_server, store) = start().await;
+    let most = (1 << 53) - 1;
+    for (version, after) in [(most - 2, most - 1), (most - 1, most), (most, most)] {
+        let key = key();
+        let mut record = session(START);
+        record.version = version;
+        create(&store, key, &record).await;
+        let done = store.commit(key, &visit(&record).set("a", "1"), START).await;
+        assert_eq!(done.unwrap(), Outcome::Done { version: after });
+        assert_eq!(store.load(key, START).await.unwrap().unwrap().version, after);
+    }
+    let (key, mut record) = (key(), session(START));
+    record.version = u64::MAX;
+    create(&store, key, &record).await;
+    assert_eq!(store.load(key, START).await.unwrap().unwrap().version, most);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_type_of_value_is_no_absence() {
     let (server, store) = start().await;
     let key = key();

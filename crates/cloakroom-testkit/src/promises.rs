@@ -4,15 +4,21 @@
 mod attributes;
 mod endings;
 mod faults;
+mod interleavings;
 mod logins;
 mod nodes;
+mod overtaken;
+mod unanswered;
 mod updates;
 
 pub use attributes::*;
 pub use endings::*;
 pub use faults::*;
+pub use interleavings::*;
 pub use logins::*;
 pub use nodes::{Heard, Nodes};
+pub use overtaken::*;
+pub use unanswered::*;
 pub use updates::*;
 
 /// Holds sessions over a store to the promises: makes a module `promises` with one test for each.
@@ -83,8 +89,34 @@ macro_rules! each_promise {
             each_ending_is_announced_once
             an_unheard_ending_is_announced_again
             a_fast_clock_ends_nobody
+            a_fast_clock_refuses_and_does_not_end
+            a_session_in_use_never_idles_out
+            only_sessions_are_ended_by_key
+            hung_listeners_fail_no_logout
+            a_commit_dropped_half_way_is_not_applied_again
+            a_login_dropped_half_way_is_not_refused_for_its_own_seat
+            an_update_computed_while_its_base_changes_is_computed_again
+            an_edit_during_a_replay_is_not_lost
+            a_request_reads_what_it_committed_whatever_its_node_hands_on
+            an_edit_during_finish_is_committed_or_refused
+            every_transaction_on_an_ended_session_fails
+            an_edit_during_a_refused_commit_is_committed_later
+            a_request_reads_its_write_into_a_session_that_others_kept_alive
+            a_request_from_before_an_offer_makes_no_other
+            what_outlives_its_request_sees_one_login_only
+            a_login_works_after_a_commit_that_found_nothing
+            a_logout_overtaken_by_a_login_is_told_to_come_again
             a_lost_answer_is_applied_once
+            a_login_whose_answer_is_lost_leaves_nothing
             a_lost_answer_never_undoes_another_writer
+            an_application_update_whose_answer_is_lost_counts_once
+            a_lost_creation_never_revives_an_ended_session
+            lost_terms_never_undo_anothers
+            a_handle_whose_commit_is_unknown_takes_no_edits
+            the_token_of_an_early_login_outlives_a_failed_finish
+            a_change_of_user_that_stops_half_way_is_unknown
+            a_use_that_cannot_be_noted_fails_no_request
+            everybody_else_ends_where_one_cannot
             a_store_that_cannot_answer_is_not_a_logout
             a_hanging_store_is_left_at_the_deadline
             failing_at_any_call_leaves_nothing_half_written

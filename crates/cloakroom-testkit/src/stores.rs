@@ -1,23 +1,28 @@
-//! Stores around a store: one counts what is asked, one fails on demand, one hangs on demand.
+//! Stores around a store: one counts what is asked, one fails on demand, one hangs on demand, and
+//! one has something else happen in the middle of a call.
 //!
-//! All three are a [`Wrapped`] store with another [`Intercept`]: what happens around every call,
+//! All are a [`Wrapped`] store with another [`Intercept`]: what happens around every call,
 //! those to the directory and the list of endings included.
 
 mod counting;
 mod failing;
 mod hanging;
+mod hooked;
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloakroom_core::store::{Announce, Capabilities, Created, Directory, Endings, Keep, Result};
+use cloakroom_core::store::{
+    Announce, Capabilities, Created, Directory, Endings, Error, Keep, Result,
+};
 use cloakroom_core::{Commit, Ending, Guard, Key, Kind, Outcome, Record, Store, Timestamp};
 
 pub use counting::{Count, Counting};
 pub use failing::{Fail, Failing, Plan};
 pub use hanging::{Hanging, Switch};
+pub use hooked::{Hooked, Hooks};
 
 /// What can be asked of a store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -62,6 +67,16 @@ impl Call {
                 | Self::Acknowledge
         )
     }
+}
+
+/// The answer of a store that was not reached: it has not acted.
+pub fn unreached() -> Error {
+    Error::Unreachable("this call was to fail".into())
+}
+
+/// The answer of a store whose own answer got lost: it may have acted.
+pub fn lost() -> Error {
+    Error::Unanswered("this call's answer was to be lost".into())
 }
 
 /// What happens before and after a call. An error from either is the caller's answer; one from

@@ -1,18 +1,19 @@
-//! The stores that count, fail and hang do what tests rely on.
+//! The stores that count, fail, hang and have something happen do what tests rely on.
 
 use std::sync::Arc;
 
 use cloakroom_core::store::Error;
 use cloakroom_core::{Kind, MemoryStore, Store};
 use cloakroom_testkit::samples::{START, key, session};
-use cloakroom_testkit::stores::{Call, Counting, Fail, Failing, Hanging};
+use cloakroom_testkit::stores::{Call, Counting, Fail, Failing, Hanging, Hooked, lost, unreached};
 use cloakroom_testkit::{Fixture, store_laws};
 
 async fn wrapped() -> Fixture {
     let memory = Arc::new(MemoryStore::new());
     let failing = Arc::new(Failing::new(memory));
     let hanging = Arc::new(Hanging::new(failing));
-    Fixture::new(Counting::new(hanging))
+    let hooked = Arc::new(Hooked::new(hanging));
+    Fixture::new(Counting::new(hooked))
 }
 
 store_laws!(wrapped);
@@ -60,4 +61,31 @@ async fn a_store_hangs_until_it_is_released() {
     assert!(!call.is_finished());
     store.release();
     assert!(call.await.unwrap().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn something_happens_before_or_after_a_call_once() {
+    let memory = Arc::new(MemoryStore::new());
+    let store = Hooked::new(Arc::clone(&memory) as _);
+    let (made, never) = (key(), key());
+    let beside = Arc::clone(&memory);
+    store.before(Call::Create, 1, async move {
+        assert!(beside.load(made, START).await?.is_none());
+        Ok(())
+    });
+    let beside = Arc::clone(&memory);
+    store.after(Call::Create, 1, async move {
+        assert!(beside.load(made, START).await?.is_some());
+        Err(lost())
+    });
+    store.before(Call::Create, 2, async { Err(unreached()) });
+    assert_eq!(store.left().len(), 3);
+    let answer = store.create(made, &session(START), None, START).await;
+    assert!(matches!(answer, Err(Error::Unanswered(_))));
+    assert_eq!(store.left(), ["Before Create, 0 calls from now"]);
+    let answer = store.create(never, &session(START), None, START).await;
+    assert!(matches!(answer, Err(Error::Unreachable(_))));
+    assert!(memory.load(never, START).await.unwrap().is_none());
+    assert!(store.left().is_empty());
+    assert!(store.create(never, &session(START), None, START).await.is_ok());
 }

@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{RESERVED, Session, edits};
-use crate::commit::Outcome;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::policy::Policy;
@@ -86,14 +85,14 @@ impl Session {
             Arc::new(move |before| changed(&name, before, most, &change).map(|((), bytes)| bytes))
         };
         loop {
-            let (last, before) = {
+            let before = {
                 let state = self.state();
-                let shown = state.view.edits.shown(&name, state.view.record()).cloned();
-                (state.view.edits.last(), shown)
+                state.view.edits.shown(&name, state.view.record()).cloned()
             };
             let shown = update(before.as_ref())?;
+            // The closure ran outside the lock: it counts if the value is still what it was given.
             let done = self.edit(|view| {
-                (view.edits.last() == last).then(|| {
+                (view.edits.shown(&name, view.record()) == before.as_ref()).then(|| {
                     let update = Arc::clone(&update);
                     view.edit_field(&name, room, |edits| edits.update(&name, update, shown))
                 })
@@ -124,11 +123,9 @@ impl Session {
             applied = Some(result);
             Ok(bytes)
         };
-        match self.inner.sessions.drive(self, Some((slot.name(), &mut compute))).await? {
-            Outcome::Done { .. } => applied.ok_or(Error::OutcomeUnknown),
-            Outcome::Refused(limit) => Err(limit.into()),
-            Outcome::Conflict(_) | Outcome::Gone => Err(Error::Ended),
-        }
+        let driven = self.inner.sessions.drive(self, Some((slot.name(), &mut compute)));
+        driven.await?.done()?;
+        applied.ok_or(Error::OutcomeUnknown)
     }
 
     fn check_name(&self, name: &str) -> Result<()> {

@@ -37,7 +37,7 @@ pub(crate) struct Edits {
     last: u64,
     fields: BTreeMap<String, FieldEdits>,
     login: Option<(u64, Login)>,
-    ending: Option<Ended>,
+    ending: Option<(u64, Ended)>,
     idle: Option<(u64, Option<Duration>)>,
     lifetime: Option<(u64, Option<Duration>)>,
 }
@@ -92,12 +92,11 @@ impl Edits {
     }
 
     pub(crate) fn end(&mut self, reason: Ended) {
-        self.next();
-        self.ending = Some(reason);
+        self.ending = Some((self.next(), reason));
     }
 
     pub(crate) fn ending(&self) -> Option<Ended> {
-        self.ending
+        self.ending.map(|(_, reason)| reason)
     }
 
     pub(crate) fn set_idle(&mut self, idle: Option<Duration>) {
@@ -183,15 +182,21 @@ impl Edits {
         }
     }
 
-    /// Drops the edits up to number `done`, which are part of `base`, and replays the rest on it.
-    pub(crate) fn rebased(mut self, done: u64, base: Option<&Record>) -> Result<Self> {
+    /// Drops the edits up to number `done`.
+    pub(crate) fn forget(&mut self, done: u64) {
         self.login.take_if(|(number, _)| *number <= done);
+        self.ending.take_if(|(number, _)| *number <= done);
         self.idle.take_if(|(number, _)| *number <= done);
         self.lifetime.take_if(|(number, _)| *number <= done);
         for field in self.fields.values_mut() {
             field.edits.retain(|(number, _)| *number > done);
         }
         self.fields.retain(|_, field| !field.edits.is_empty());
+    }
+
+    /// Drops the edits up to number `done`, which are part of `base`, and replays the rest on it.
+    pub(crate) fn rebased(mut self, done: u64, base: Option<&Record>) -> Result<Self> {
+        self.forget(done);
         for (name, field) in &mut self.fields {
             let stored = base.and_then(|record| record.fields.get(name));
             let mut value = stored.map(|field| field.bytes.clone());

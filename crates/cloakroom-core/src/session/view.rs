@@ -25,8 +25,10 @@ pub(crate) enum Base {
     Settling,
     /// A stored session.
     Stored(Stored),
-    /// This request has ended it, or learnt that it is gone.
-    Over,
+    /// A commit has learnt that it is gone. Only a login goes on from here, to a new one.
+    Gone,
+    /// This request has ended it.
+    Ended,
 }
 
 /// A stored session, as it was read or last committed.
@@ -38,12 +40,21 @@ pub(crate) struct Stored {
     pub(crate) record: Arc<Record>,
 }
 
+impl Stored {
+    fn end(&self, reason: Ended) -> Step {
+        let guard = self.opened_under.map_or(Guard::None, Guard::Proof);
+        Step::End { key: self.key, guard, reason }
+    }
+}
+
 /// One request's view of its session.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) base: Base,
     pub(crate) edits: Edits,
     pub(crate) client: Client,
+    /// When the session was opened: what others have done since, its client may not know.
+    opened_at: Timestamp,
     /// Where a new record goes that is found by name and opened by no token.
     pub(crate) named: Option<Key>,
     /// Whether this request is no use of the session.
@@ -56,16 +67,31 @@ pub(crate) struct View {
 #[derive(Debug)]
 pub(crate) enum Step {
     Nothing,
-    Create { key: Key, token: Option<Token>, record: Box<Record>, seats: Option<usize> },
-    Commit { key: Key, token: Option<Token>, commit: Box<Commit> },
-    End { key: Key, guard: Guard, reason: Ended },
+    /// There is no session any more for what was edited.
+    Gone,
+    Create {
+        key: Key,
+        token: Option<Token>,
+        record: Box<Record>,
+        seats: Option<usize>,
+    },
+    Commit {
+        key: Key,
+        token: Option<Token>,
+        commit: Box<Commit>,
+    },
+    End {
+        key: Key,
+        guard: Guard,
+        reason: Ended,
+    },
 }
 
 /// What a commit does to the secret, before a new one is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Replace,
-    Offer,
+    Offer { instead_of: Option<Proof> },
     Confirm,
 }
 
@@ -73,7 +99,7 @@ impl Turn {
     fn rotation(self, proof: Proof, policy: &Policy) -> Rotation {
         match self {
             Self::Replace => Rotation::Replace { proof, settle: policy.settle },
-            Self::Offer => Rotation::Offer { proof, hold: policy.settle },
+            Self::Offer { instead_of } => Rotation::Offer { proof, instead_of },
             Self::Confirm => Rotation::Confirm { grace: policy.grace },
         }
     }
@@ -83,11 +109,12 @@ impl Turn {
 pub(crate) type Extra = Option<(String, Change)>;
 
 impl View {
-    pub(crate) fn new(base: Base, client: Client) -> Self {
+    pub(crate) fn new(base: Base, client: Client, now: Timestamp) -> Self {
         Self {
             base,
             edits: Edits::default(),
             client,
+            opened_at: now,
             named: None,
             passive: false,
             may_rotate: true,
@@ -97,7 +124,7 @@ impl View {
     pub(crate) fn stored(&self) -> Option<&Stored> {
         match &self.base {
             Base::Stored(stored) => Some(stored),
-            Base::Nothing | Base::Settling | Base::Over => None,
+            Base::Nothing | Base::Settling | Base::Gone | Base::Ended => None,
         }
     }
 
@@ -129,21 +156,19 @@ impl View {
 
     /// What to ask of the store at `now`.
     pub(crate) fn plan(&self, policy: &Policy, now: Timestamp, extra: Extra) -> Result<Step> {
-        let login = self.edits.login();
+        let (login, works) = (self.edits.login().is_some(), !self.edits.is_empty());
         match &self.base {
-            Base::Over => Ok(Step::Nothing),
-            Base::Stored(stored) => Ok(match self.ending(stored) {
-                Some(reason) => {
-                    let guard = stored.opened_under.map_or(Guard::None, Guard::Proof);
-                    Step::End { key: stored.key, guard, reason }
-                }
-                None => self.plan_commit(stored, policy, now, extra)?,
-            }),
-            Base::Settling if login.is_none() && (!self.edits.is_empty() || extra.is_some()) => {
-                Err(Error::Settling)
-            }
+            Base::Stored(stored) => match self.ending(stored) {
+                Some(Ended::Replaced) => Ok(stored.end(Ended::Replaced)),
+                Some(_) if extra.is_some() => Err(Error::Ended),
+                Some(reason) => Ok(stored.end(reason)),
+                None => self.plan_commit(stored, policy, now, extra),
+            },
+            Base::Ended | Base::Gone if !login && (works || extra.is_some()) => Ok(Step::Gone),
+            Base::Ended => Ok(Step::Nothing),
+            Base::Settling if !login && (works || extra.is_some()) => Err(Error::Settling),
             _ if self.edits.ending().is_some() => Ok(Step::Nothing),
-            _ if login.is_some() || extra.is_some() || self.edits.writes() => {
+            _ if login || extra.is_some() || self.edits.writes() => {
                 self.plan_creation(policy, now, extra)
             }
             _ => Ok(Step::Nothing),
@@ -218,7 +243,7 @@ impl View {
             .then(|| self.lifetime(policy, now).map(|lifetime| now + lifetime));
         // Without a touch, a new idle timeout would count from a use long past.
         commit.touch = due || login.is_some() || commit.idle.is_some();
-        let renewed = matches!(turn, Some(Turn::Replace | Turn::Offer));
+        let renewed = matches!(turn, Some(Turn::Replace | Turn::Offer { .. }));
         let token = renewed.then(|| Token::new(stored.key, secret));
         Ok(Step::Commit { key: stored.key, token, commit: Box::new(commit) })
     }
@@ -230,10 +255,13 @@ impl View {
             _ if self.edits.login().is_some() => Some(Turn::Replace),
             Standing::Offered => Some(Turn::Confirm),
             Standing::Current => {
-                let waiting = record.next.is_some_and(|next| now < next.at + policy.settle);
+                // A request from before the last offer may end long after its client got that.
+                let waiting =
+                    record.next.is_some_and(|next| self.opened_at < next.at + policy.settle);
                 let old =
                     policy.rotate_every.is_some_and(|every| now >= record.proof_since + every);
-                (self.may_rotate && old && !waiting).then_some(Turn::Offer)
+                (self.may_rotate && old && !waiting)
+                    .then(|| Turn::Offer { instead_of: record.next.map(|next| next.proof) })
             }
             Standing::Grace | Standing::Settling | Standing::Stranger => None,
         }

@@ -6,8 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Sessions;
-use crate::commit::Outcome;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::session::view::{Base, Stored, View};
 use crate::session::{Client, Session};
 use crate::slot::Slot;
@@ -29,11 +28,12 @@ impl Application {
 
     async fn open(&self) -> Result<Session> {
         let key = Key::named(Kind::Application, NAME);
-        let record = self.sessions.load(key, self.sessions.now()).await?;
+        let now = self.sessions.now();
+        let record = self.sessions.load(key, now).await?;
         let base = record.map_or(Base::Nothing, |record| {
             Base::Stored(Stored { key, opened_under: None, record: Arc::new(record) })
         });
-        let mut view = View::new(base, Client::default());
+        let mut view = View::new(base, Client::default(), now);
         view.named = Some(key);
         Ok(Session::new(self.sessions.clone(), view))
     }
@@ -47,14 +47,14 @@ impl Application {
     pub async fn set<T: Serialize + Sync>(&self, slot: Slot<T>, value: &T) -> Result<()> {
         let session = self.open().await?;
         session.set(slot, value)?;
-        done(session.commit().await?)
+        session.commit().await?.done().map(drop)
     }
 
     /// Removes an attribute.
     pub async fn remove<T>(&self, slot: Slot<T>) -> Result<()> {
         let session = self.open().await?;
         session.remove(slot)?;
-        done(session.commit().await?)
+        session.commit().await?.done().map(drop)
     }
 
     /// Changes an attribute from what it is, or from the default. Returns what the run of `change`
@@ -69,13 +69,5 @@ impl Application {
         R: Send,
     {
         self.open().await?.transact(slot, change).await
-    }
-}
-
-fn done(outcome: Outcome) -> Result<()> {
-    match outcome {
-        Outcome::Done { .. } => Ok(()),
-        Outcome::Refused(limit) => Err(limit.into()),
-        Outcome::Gone | Outcome::Conflict(_) => Err(Error::Ended),
     }
 }

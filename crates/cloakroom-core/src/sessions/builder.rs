@@ -58,7 +58,7 @@ impl Builder {
     pub fn build(self) -> Result<Sessions, BadPolicy> {
         self.policy.check()?;
         let Self { store, timer, policy, clock, listeners } = self;
-        let queues = std::array::from_fn(|_| async_lock::Mutex::new(None));
+        let queues = super::queue::Queues::new();
         let inner = Arc::new(Inner { store, policy, clock, timer, listeners, queues });
         Ok(Sessions { inner })
     }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use async_lock::MutexGuard;
 use bytes::Bytes;
 
 use super::Sessions;
+use super::queue::Turn;
+use super::send::Sent;
 use crate::commit::{Change, Commit, Guard, Limit, Outcome, Rotation};
 use crate::error::{Error, Result};
 use crate::event::{Ended, Ending, Event};
 use crate::policy::{Seats, WhenFull};
-use crate::record::Record;
+use crate::record::{Record, Standing};
 use crate::session::view::{Base, Step, Stored, View};
 use crate::session::{Reply, Session};
 use crate::store::Created;
@@ -21,8 +22,8 @@ use crate::token::{Key, Proof, Token};
 pub(crate) type Computed<'a> = (&'a str, &'a mut Compute<'a>);
 type Compute<'a> = dyn FnMut(Option<&Bytes>) -> Result<Bytes> + Send + 'a;
 
-/// How many tries' back-off a login waits for another one that holds a seat.
-const LOGIN_UNDER_WAY: u32 = 4;
+/// How often a login tries to displace another one that is under way.
+const DISPLACEMENTS: u32 = 8;
 
 /// What one step came to.
 enum Progress {
@@ -34,8 +35,20 @@ enum Progress {
     Conflict,
 }
 
-/// A writer's place at the head of a queue, with the newest record that the one before has seen.
-type Turn<'a> = MutexGuard<'a, Option<(Key, Record)>>;
+/// Closes a session whose commit is dropped half-way: nobody knows what became of it.
+struct Underway<'a> {
+    session: Option<&'a Session>,
+    drafted: u64,
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session {
+            session.close();
+            session.drop_edits(self.drafted);
+        }
+    }
+}
 
 impl Sessions {
     /// Commits what `session` has edited, and `computed` on top. Whatever comes of it, the edits
@@ -45,216 +58,301 @@ impl Sessions {
         session: &Session,
         computed: Option<Computed<'_>>,
     ) -> Result<Outcome> {
-        let _one_commit_at_a_time = session.inner.gate.lock().await;
-        let work = self.drive_on(session, computed);
-        let driven = within(&*self.inner.timer, self.policy().deadline, work).await;
-        let outcome = driven.unwrap_or(Err(Error::DeadlinePassed));
-        match &outcome {
-            Ok(Outcome::Done { .. }) => {}
-            Ok(Outcome::Gone) => session.drop_edits(Some(Base::Over)),
-            Ok(Outcome::Refused(_) | Outcome::Conflict(_)) => session.drop_edits(None),
-            Err(Error::Store(_) | Error::OutcomeUnknown | Error::DeadlinePassed) => {
-                session.drop_edits(None);
-                session.seal();
-            }
-            Err(_) => session.drop_edits(None),
+        let mut drive = Drive::new(self, session);
+        let work = async {
+            let _one_commit_at_a_time = session.inner.gate.lock().await;
+            drive.run(computed).await
+        };
+        let done = within(&*self.inner.timer, self.policy().deadline, work).await;
+        let outcome = done.unwrap_or(Err(Error::DeadlinePassed));
+        drive.settle(&outcome);
+        // Listeners are told outside the deadline and the queue: theirs is other people's code.
+        for ending in std::mem::take(&mut drive.endings) {
+            self.announce(&ending).await;
         }
         outcome
     }
-
-    async fn drive_on(
-        &self,
-        session: &Session,
-        mut computed: Option<Computed<'_>>,
-    ) -> Result<Outcome> {
-        let mut turn: Option<Turn<'_>> = None;
-        let mut conflicts = 0;
-        loop {
-            let (view, now) = (session.view(), self.now());
-            let extra = computed.as_mut().map(|(name, compute)| compute_on(&view, name, compute));
-            let step = view.plan(self.policy(), now, extra.transpose()?)?;
-            let pass = Pass { sessions: self, session, view, now };
-            match pass.take(step).await? {
-                Progress::Finished(outcome) => {
-                    leave(turn, session);
-                    return Ok(outcome);
-                }
-                Progress::Again => {}
-                Progress::Conflict => {
-                    conflicts += 1;
-                    self.wait_for_turn(session, &mut turn, conflicts).await?;
-                }
-            }
-        }
-    }
-
-    /// Waits until no other writer of this node is at this key, and a moment longer where writers
-    /// of other nodes are.
-    async fn wait_for_turn<'a>(
-        &'a self,
-        session: &Session,
-        turn: &mut Option<Turn<'a>>,
-        conflicts: u32,
-    ) -> Result<()> {
-        if turn.is_some() {
-            self.back_off(conflicts).await;
-            return Ok(());
-        }
-        let view = session.view();
-        let Some(Stored { key, opened_under, record }) = view.stored() else {
-            return Ok(());
-        };
-        let number = usize::from(key.as_bytes()[0]) % self.inner.queues.len();
-        let mut head = self.inner.queues[number].lock().await;
-        let newer = head.take().filter(|(of, newest)| of == key && newest.version > record.version);
-        *turn = Some(head);
-        match newer {
-            Some((key, newest)) => session.rebase(&stored(key, *opened_under, newest), 0),
-            None => Ok(()),
-        }
-    }
 }
 
-/// One try: a view, when it was taken, and the step that it planned.
-struct Pass<'a> {
+/// One commit of one session, over as many tries as it takes.
+struct Drive<'a> {
     sessions: &'a Sessions,
     session: &'a Session,
+    /// The number of the newest edit that a try has had in it.
+    drafted: u64,
+    /// What was ended on the way, to be announced.
+    endings: Vec<Ending>,
+    displacements: u32,
+}
+
+/// One try: a view, and when it was taken.
+struct Try {
     view: View,
     now: Timestamp,
 }
 
-impl Pass<'_> {
-    async fn take(&self, step: Step) -> Result<Progress> {
-        let (sessions, now) = (self.sessions, self.now);
+impl<'a> Drive<'a> {
+    fn new(sessions: &'a Sessions, session: &'a Session) -> Self {
+        Self { sessions, session, drafted: 0, endings: Vec::new(), displacements: 0 }
+    }
+
+    async fn run(&mut self, mut computed: Option<Computed<'_>>) -> Result<Outcome> {
+        let mut turn: Option<Turn<'_>> = None;
+        let mut conflicts = 0;
+        loop {
+            let (view, now) = (self.session.view(), self.sessions.now());
+            self.drafted = view.edits.last();
+            let extra = computed.as_mut().map(|(name, compute)| compute_on(&view, name, compute));
+            let step = view.plan(self.sessions.policy(), now, extra.transpose()?)?;
+            let mut underway = Underway { session: Some(self.session), drafted: self.drafted };
+            let progress = self.take(&Try { view, now }, step).await;
+            underway.session = None;
+            match progress? {
+                Progress::Finished(outcome) => {
+                    self.leave(turn, &outcome);
+                    return Ok(outcome);
+                }
+                Progress::Again => {}
+                Progress::Conflict if turn.is_some() => self.sessions.back_off(conflicts).await,
+                Progress::Conflict => turn = self.wait_for_turn().await?,
+            }
+            conflicts += 1;
+        }
+    }
+
+    /// Waits until no other writer of this node is at this key.
+    async fn wait_for_turn(&self) -> Result<Option<Turn<'a>>> {
+        let view = self.session.view();
+        let Some(Stored { key, opened_under, record }) = view.stored() else {
+            return Ok(None);
+        };
+        let mut turn = self.sessions.inner.queues.wait(key).await;
+        if let Some(newest) = turn.take(key).filter(|newest| newest.version > record.version) {
+            self.replay_on(&stored(*key, *opened_under, newest))?;
+        }
+        Ok(Some(turn))
+    }
+
+    /// Leaves the queue, and to the next in it the newest record. One that misses what others
+    /// wrote in between, as its version tells, would be no help.
+    fn leave(&self, turn: Option<Turn<'_>>, outcome: &Outcome) {
+        let view = self.session.view();
+        if let (Some(turn), Some(stored), Outcome::Done { version }) =
+            (turn, view.stored(), outcome)
+            && stored.record.version == *version
+        {
+            turn.leave(stored.key, &stored.record);
+        }
+    }
+
+    /// Leaves the session as its next user has to find it.
+    fn settle(&self, outcome: &Result<Outcome>) {
+        let unknown =
+            matches!(outcome, Err(Error::Store(_) | Error::OutcomeUnknown | Error::DeadlinePassed));
+        if unknown {
+            self.session.close();
+        }
+        match outcome {
+            Ok(Outcome::Done { .. }) => return,
+            Ok(Outcome::Gone | Outcome::Barred) => self.session.set_base(Base::Gone),
+            Ok(Outcome::Conflict(_) | Outcome::Refused(_)) | Err(_) => {}
+        }
+        self.session.drop_edits(self.drafted);
+    }
+
+    async fn take(&mut self, tried: &Try, step: Step) -> Result<Progress> {
+        let (sessions, now) = (self.sessions, tried.now);
         match step {
             Step::Nothing => {
-                let version = self.view.record().map_or(0, |record| record.version);
+                let version = tried.view.record().map_or(0, |record| record.version);
                 Ok(Progress::Finished(Outcome::Done { version }))
             }
+            Step::Gone => Ok(Progress::Finished(Outcome::Gone)),
             Step::Create { key, token, record, seats } => {
-                let created = sessions.send_creation(key, &record, seats, now).await?;
-                self.created(key, token, *record, created).await
+                let sent = sessions.send_creation(key, &record, seats, now).await;
+                self.created(tried, key, token, *record, self.known(sent)?).await
             }
-            Step::Commit { key, token, mut commit } => {
-                let base = self.view.record();
-                let outcome = sessions.send_commit(key, &mut commit, base, now).await?;
-                self.committed(key, token, &commit, outcome).await
+            Step::Commit { key, commit, .. } if commit.is_touch() => {
+                self.touch(tried, key, &commit).await
+            }
+            Step::Commit { key, token, commit } => {
+                let sent = sessions.send_commit(key, &commit, now).await;
+                self.committed(tried, key, token, &commit, self.known(sent)?).await
             }
             Step::End { key, guard, reason } => self.end(key, &guard, reason).await,
         }
     }
 
+    /// Notes a use. That it cannot be noted is no reason to fail a request that only reads.
+    async fn touch(&mut self, tried: &Try, key: Key, commit: &Commit) -> Result<Progress> {
+        let store = &self.sessions.inner.store;
+        match self.sessions.call(store.commit(key, commit, tried.now)).await {
+            Ok(outcome) => self.committed(tried, key, None, commit, Sent::Answered(outcome)).await,
+            Err(error) => {
+                tracing::warn!(%key, %error, "a session's use was not noted");
+                Ok(Progress::Finished(Outcome::Done { version: 0 }))
+            }
+        }
+    }
+
+    /// A store that was not reached has changed nothing; but an earlier step of this drive may have.
+    fn known<T>(&self, sent: Result<T>) -> Result<T> {
+        match sent {
+            Err(Error::Store(_)) if !self.endings.is_empty() => Err(Error::OutcomeUnknown),
+            sent => sent,
+        }
+    }
+
     async fn created(
-        &self,
+        &mut self,
+        tried: &Try,
         key: Key,
         token: Option<Token>,
         record: Record,
-        created: Created,
+        sent: Sent<Created>,
     ) -> Result<Progress> {
-        match created {
-            Created::Done { .. } => {
-                let (version, opened_under) = (record.version, token.as_ref().map(Token::proof));
-                if token.is_some() {
-                    self.sessions.tell(&Event::Created { key });
-                }
-                if let Some(principal) = record.principal.clone() {
-                    self.sessions.tell(&Event::LoggedIn { key, principal });
-                }
-                self.hand_out(token, record.ends_at);
-                let base = stored(key, opened_under, record);
-                self.session.rebase(&base, self.view.edits.last())?;
-                Ok(Progress::Finished(Outcome::Done { version }))
+        let record = match sent {
+            Sent::Answered(Created::Done { .. }) => record,
+            Sent::Found(_) if record.principal.is_some() => {
+                return self.undo_sign_in(key, record.proof).await;
             }
+            Sent::Found(found) => *found,
             // Only a record found by name can be there already: another node has made it.
-            Created::Exists => {
-                let record = self.sessions.load(key, self.now).await?;
-                let base = record.map_or(Base::Nothing, |record| stored(key, None, record));
-                self.session.rebase(&base, 0)?;
-                Ok(Progress::Conflict)
+            Sent::Answered(Created::Exists) => {
+                let found = self.sessions.load(key, tried.now).await?;
+                self.replay_on(&found.map_or(Base::Nothing, |found| stored(key, None, found)))?;
+                return Ok(Progress::Conflict);
             }
-            Created::Gone => Ok(Progress::Finished(Outcome::Gone)),
-            Created::Refused(limit) => self.make_room(limit).await,
-        }
+            Sent::Answered(Created::Barred) => return Ok(Progress::Finished(Outcome::Barred)),
+            Sent::Answered(Created::Refused(limit)) => return self.make_room(tried, limit).await,
+        };
+        let (version, opened_under) = (record.version, token.as_ref().map(Token::proof));
+        self.tell_of_creation(key, token.as_ref(), &record);
+        self.hand_out(token, record.ends_at);
+        self.session.rebase(&stored(key, opened_under, record), self.drafted)?;
+        Ok(Progress::Finished(Outcome::Done { version }))
     }
 
     async fn committed(
-        &self,
+        &mut self,
+        tried: &Try,
         key: Key,
         token: Option<Token>,
         commit: &Commit,
-        outcome: Outcome,
+        sent: Sent<Outcome>,
     ) -> Result<Progress> {
-        match outcome {
-            Outcome::Done { version } => {
-                let before = self.view.record().ok_or(Error::OutcomeUnknown)?;
-                let record = absorb(before, commit, version, self.now);
-                let opened_under = match commit.rotation {
-                    Some(Rotation::Replace { proof, .. }) => Some(proof),
-                    _ => commit.opened_under,
-                };
-                self.tell_of(key, commit, version);
-                self.hand_out(token, record.ends_at);
-                let base = stored(key, opened_under, record);
-                self.session.rebase(&base, self.view.edits.last())?;
-                Ok(Progress::Finished(Outcome::Done { version }))
+        let (record, version) = match sent {
+            // What others wrote in between is not in it; its version, lower than the store's, says so.
+            Sent::Answered(Outcome::Done { version }) => {
+                let before = tried.view.record().ok_or(Error::OutcomeUnknown)?;
+                (before.with(commit, tried.now).0, version)
             }
-            Outcome::Conflict(record) => {
-                self.session.rebase(&stored(key, commit.opened_under, *record), 0)?;
-                Ok(Progress::Conflict)
+            Sent::Found(found) if commit.sign_in.is_some() => {
+                return self.undo_sign_in(key, found.proof).await;
             }
-            Outcome::Gone if commit.sign_in.is_some() => {
-                self.session.rebase(&Base::Nothing, 0)?;
-                Ok(Progress::Again)
+            Sent::Found(found) => {
+                let version = found.version;
+                (*found, version)
             }
-            Outcome::Gone => Ok(Progress::Finished(Outcome::Gone)),
-            Outcome::Refused(limit) => self.make_room(limit).await,
-        }
+            Sent::Answered(Outcome::Conflict(record)) => {
+                self.replay_on(&stored(key, commit.opened_under, *record))?;
+                return Ok(Progress::Conflict);
+            }
+            Sent::Answered(Outcome::Gone) if commit.sign_in.is_some() => {
+                self.replay_on(&Base::Nothing)?;
+                return Ok(Progress::Again);
+            }
+            Sent::Answered(Outcome::Refused(limit)) => return self.make_room(tried, limit).await,
+            Sent::Answered(outcome) => return Ok(Progress::Finished(outcome)),
+        };
+        let opened_under = match commit.rotation {
+            Some(Rotation::Replace { proof, .. }) => Some(proof),
+            _ => commit.opened_under,
+        };
+        self.tell_of(key, commit, version);
+        self.hand_out(token, record.ends_at);
+        self.session.rebase(&stored(key, opened_under, record), self.drafted)?;
+        Ok(Progress::Finished(Outcome::Done { version }))
+    }
+
+    /// Ends what a sign-in has left whose answer was lost. In a store that keeps sessions and seats
+    /// apart, nobody has confirmed its seat: it may be one too many, or missed by an end of all.
+    async fn undo_sign_in(&mut self, key: Key, proof: Option<Proof>) -> Result<Progress> {
+        let guard = proof.map_or(Guard::None, Guard::Proof);
+        let removed = self.sessions.remove(key, &guard, Ended::Revoked).await;
+        self.endings.extend(removed.ok().and_then(|(ending, _)| ending));
+        Err(Error::OutcomeUnknown)
     }
 
     /// Where the seats are taken and the policy says so, ends the session of the oldest login.
-    async fn make_room(&self, limit: Limit) -> Result<Progress> {
-        let sessions = self.sessions;
-        let when_full = sessions.policy().seats.map(|Seats { when_full, .. }| when_full);
+    async fn make_room(&mut self, tried: &Try, limit: Limit) -> Result<Progress> {
+        let when_full = self.sessions.policy().seats.map(|Seats { when_full, .. }| when_full);
         let oldest = match &limit {
             Limit::Seats { taken } if when_full == Some(WhenFull::EndOldest) => taken.first(),
             _ => None,
         };
-        let (Some(oldest), Some(login)) = (oldest, self.view.edits.login()) else {
+        let (Some(oldest), Some(login)) = (oldest, tried.view.edits.login()) else {
             return Ok(Progress::Finished(Outcome::Refused(limit)));
         };
         let guard = Guard::Principal(login.principal.clone());
-        let ended = sessions.end_one(*oldest, &guard, Ended::Displaced).await?;
-        if ended.is_none() {
+        let (ending, _) = self.sessions.remove(*oldest, &guard, Ended::Displaced).await?;
+        match ending {
+            Some(ending) => self.endings.push(ending),
             // Another login is at this seat: it leaves it or takes it in a moment.
-            sessions.back_off(LOGIN_UNDER_WAY).await;
+            None if self.displacements < DISPLACEMENTS => {
+                self.displacements += 1;
+                self.sessions.back_off(self.displacements).await;
+            }
+            None => return Ok(Progress::Finished(Outcome::Refused(limit))),
         }
         Ok(Progress::Again)
     }
 
-    async fn end(&self, key: Key, guard: &Guard, reason: Ended) -> Result<Progress> {
-        let (ended, was_there) = self.sessions.send_ending(key, guard, reason).await?;
-        let replaced = reason == Ended::Replaced;
-        if replaced {
-            self.session.rebase(&Base::Nothing, 0)?;
-        } else {
-            self.session.drop_edits(Some(Base::Over));
+    async fn end(&mut self, key: Key, guard: &Guard, reason: Ended) -> Result<Progress> {
+        let (ending, was_there) = self.sessions.remove(key, guard, reason).await?;
+        self.endings.extend(ending);
+        if reason == Ended::Replaced {
+            self.replay_on(&Base::Nothing)?;
+            return Ok(Progress::Again);
         }
-        if was_there && !replaced {
+        if !was_there && self.is_settling(key, guard).await? {
+            return Err(Error::Settling);
+        }
+        self.session.set_base(Base::Ended);
+        self.session.drop_edits(self.drafted);
+        if was_there {
             self.session.set_reply(Reply::Clear);
         }
-        if let Some(record) = ended {
-            self.sessions.announce(&Ending { key, reason, record }).await;
-        }
-        Ok(if replaced {
-            Progress::Again
-        } else {
-            Progress::Finished(Outcome::Done { version: 0 })
-        })
+        Ok(Progress::Finished(Outcome::Done { version: 0 }))
+    }
+
+    /// Whether a session was not ended because a login has just replaced its secret.
+    async fn is_settling(&self, key: Key, guard: &Guard) -> Result<bool> {
+        let Guard::Proof(proof) = guard else {
+            return Ok(false);
+        };
+        let now = self.sessions.now();
+        let record = self.sessions.load(key, now).await?;
+        Ok(record.is_some_and(|record| record.admits(proof, now) == Standing::Settling))
+    }
+
+    /// Takes a newer base, and replays all edits on it.
+    fn replay_on(&self, base: &Base) -> Result<()> {
+        self.session.rebase(base, 0)
     }
 
     fn hand_out(&self, token: Option<Token>, ends_at: Option<Timestamp>) {
         if let Some(token) = token {
             self.session.set_reply(Reply::Send { token, ends_at });
+        }
+    }
+
+    fn tell_of_creation(&self, key: Key, token: Option<&Token>, record: &Record) {
+        if token.is_some() {
+            self.sessions.tell(&Event::Created { key });
+        }
+        if let Some(principal) = record.principal.clone() {
+            self.sessions.tell(&Event::LoggedIn { key, principal });
         }
     }
 
@@ -282,21 +380,6 @@ fn compute_on(view: &View, name: &str, compute: &mut Compute<'_>) -> Result<(Str
     Ok((name.to_owned(), Change { to, expect }))
 }
 
-/// Leaves the queue, and the newest record to the next in it.
-fn leave(turn: Option<Turn<'_>>, session: &Session) {
-    if let (Some(mut turn), Some(stored)) = (turn, session.view().stored()) {
-        *turn = Some((stored.key, (*stored.record).clone()));
-    }
-}
-
 fn stored(key: Key, opened_under: Option<Proof>, record: Record) -> Base {
     Base::Stored(Stored { key, opened_under, record: Arc::new(record) })
-}
-
-/// The record with an applied commit in it.
-fn absorb(before: &Record, commit: &Commit, version: u64, now: Timestamp) -> Record {
-    let (_, after) = before.apply(commit, now);
-    let mut record = after.unwrap_or_else(|| before.clone());
-    record.version = version;
-    record
 }

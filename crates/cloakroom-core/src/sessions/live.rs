@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use super::Sessions;
 use crate::error::Result;
 use crate::record::Record;
+use crate::session::view::Stored;
 use crate::session::{ADDRESS, DEVICE};
 use crate::slot::{self, Slot};
 use crate::time::Timestamp;
@@ -74,22 +75,35 @@ impl Info {
 }
 
 /// A session that outlives its request: a socket or a stream asks whether it is still there.
+///
+/// It is tied to the login that it was made under. A key survives a login; whoever opened a socket
+/// before must not see what comes after.
 #[derive(Clone, Debug)]
 pub struct Live {
     sessions: Sessions,
     key: Key,
+    principal: Option<String>,
+    authenticated_at: Option<Timestamp>,
 }
 
 impl Live {
-    pub(super) fn new(sessions: Sessions, key: Key) -> Self {
-        Self { sessions, key }
+    pub(crate) fn new(sessions: Sessions, stored: &Stored) -> Self {
+        let Record { principal, authenticated_at, .. } = &*stored.record;
+        Self {
+            sessions,
+            key: stored.key,
+            principal: principal.clone(),
+            authenticated_at: *authenticated_at,
+        }
     }
 
-    /// Reads the session as it is now; `None` once it has ended. Counts as no use of it.
+    /// Reads the session as it is now; `None` once it has ended, or somebody has signed in or out.
+    /// Counts as no use of it.
     pub async fn check(&self) -> Result<Option<Info>> {
-        let now = self.sessions.now();
-        let record = self.sessions.load(self.key, now).await?;
-        let record = self.sessions.within_caps(self.key, record, now).await?;
-        Ok(record.map(|record| Info::new(self.key, record)))
+        let info = self.sessions.look(self.key).await?;
+        Ok(info.filter(|info| {
+            info.record.principal == self.principal
+                && info.record.authenticated_at == self.authenticated_at
+        }))
     }
 }

@@ -1,20 +1,33 @@
-//! Sending one step to the store, and again where its answer was lost.
+//! Sending one step to the store, once; and finding out what became of it where its answer was lost.
+//!
+//! A commit and a creation are never sent twice: what is thought lost may only be late, and a second
+//! send of it could meet the first one's traces, or find them gone. An ending may be: it says which
+//! secret it ends.
 
 use std::time::Duration;
 
 use super::Sessions;
-use crate::commit::{Commit, Expect, Guard, Outcome};
+use crate::commit::{Commit, Guard, Outcome};
+use crate::ended::Ended;
 use crate::error::{Error, Result};
-use crate::event::Ended;
-use crate::record::Record;
+use crate::event::Ending;
+use crate::record::{Record, Standing};
 use crate::store::{self, Announce, Created};
 use crate::time::{Timestamp, within};
 use crate::token::{Key, random};
 
-/// How often a call is sent again whose answer was lost.
+/// How often an ending is sent again whose answer was lost.
 const RESENDS: u32 = 3;
 /// The longest back-off between two tries, in milliseconds.
 const LONGEST_BACK_OFF: u64 = 50;
+
+/// What is known of a call that may change something.
+pub(super) enum Sent<T> {
+    /// The store's answer.
+    Answered(T),
+    /// No answer came, but the record, as it is now, has the change in it.
+    Found(Box<Record>),
+}
 
 impl Sessions {
     /// Waits for one call to the store, within its deadline.
@@ -31,85 +44,84 @@ impl Sessions {
         }
     }
 
-    /// Sends a new record. One whose key is random is there only because an earlier send put it
-    /// there.
+    /// Sends a new record.
     pub(super) async fn send_creation(
         &self,
         key: Key,
         record: &Record,
         seats: Option<usize>,
         now: Timestamp,
-    ) -> Result<Created> {
-        let mut tries = 0;
-        loop {
-            let sent = self.call(self.inner.store.create(key, record, seats, now)).await;
-            match self.weigh(sent, &mut tries).await? {
-                Some(Created::Exists) if tries > 0 && record.proof.is_some() => {
-                    return Ok(Created::Done { replaced: None });
-                }
-                Some(created) => return Ok(created),
-                None => {}
-            }
-        }
+    ) -> Result<Sent<Created>> {
+        let sent = self.call(self.inner.store.create(key, record, seats, now)).await;
+        // A session is known by its secret; a record without one by the versions of its fields.
+        self.weigh(key, sent, |found| match record.proof {
+            Some(proof) => found.admits(&proof, now) != Standing::Stranger,
+            None => record.fields.iter().any(|(name, field)| found.fields.get(name) == Some(field)),
+        })
+        .await
     }
 
-    /// Sends a commit, and again where its answer was lost. The commit's id tells the store that it
-    /// is the same; what it must not overwrite is pinned to `base` then, so that a commit that was
-    /// applied, and that others have built on since, is not applied twice.
+    /// Sends a commit.
     pub(super) async fn send_commit(
         &self,
         key: Key,
-        commit: &mut Commit,
-        base: Option<&Record>,
+        commit: &Commit,
         now: Timestamp,
-    ) -> Result<Outcome> {
-        let mut tries = 0;
-        loop {
-            let sent = self.call(self.inner.store.commit(key, commit, now)).await;
-            match self.weigh(sent, &mut tries).await? {
-                Some(Outcome::Done { version }) => return Ok(Outcome::Done { version }),
-                // Applied and overwritten, or not applied: nobody can tell.
-                Some(_) if tries > 0 => return Err(Error::OutcomeUnknown),
-                Some(outcome) => return Ok(outcome),
-                None => pin(commit, base),
+    ) -> Result<Sent<Outcome>> {
+        let sent = self.call(self.inner.store.commit(key, commit, now)).await;
+        self.weigh(key, sent, |found| found.contains(commit)).await
+    }
+
+    /// The answer, or, where it was lost, the record that has the change in it. Anything else is
+    /// unknown: it was applied and built upon, or ended since, or is late, or lost.
+    async fn weigh<T>(
+        &self,
+        key: Key,
+        sent: store::Result<T>,
+        contains: impl Fn(&Record) -> bool,
+    ) -> Result<Sent<T>> {
+        let error = match sent {
+            Ok(answer) => return Ok(Sent::Answered(answer)),
+            Err(error) if !error.is_ambiguous() => return Err(error.into()),
+            Err(error) => error,
+        };
+        match self.load(key, self.now()).await {
+            Ok(Some(found)) if contains(&found) => Ok(Sent::Found(Box::new(found))),
+            _ => {
+                tracing::warn!(%key, %error, "what became of a commit is unknown");
+                Err(Error::OutcomeUnknown)
             }
         }
     }
 
-    /// Sends an ending: what it removed, and whether there was something to remove. An ending whose
-    /// answer was lost counts as done when it is sent again and finds nothing.
-    pub(super) async fn send_ending(
+    /// Removes a session: what it held, and whether there was something to remove. One whose answer
+    /// was lost counts as removed when nothing is found at the next try.
+    pub(super) async fn remove(
         &self,
         key: Key,
         guard: &Guard,
         reason: Ended,
-    ) -> Result<(Option<Record>, bool)> {
+    ) -> Result<(Option<Ending>, bool)> {
         let mut tries = 0;
         loop {
             let now = self.now();
             let announce = Announce { reason, keep: self.keep(now) };
-            let sent = self.call(self.inner.store.end(key, guard, announce, now)).await;
-            if let Some(ended) = self.weigh(sent, &mut tries).await? {
-                let was_there = ended.is_some() || tries > 0;
-                return Ok((ended, was_there));
+            match self.call(self.inner.store.end(key, guard, announce, now)).await {
+                Ok(ended) => {
+                    let was_there = ended.is_some() || tries > 0;
+                    let ending = ended.map(|record| Ending { key, reason, record });
+                    return Ok((ending, was_there));
+                }
+                Err(error) if error.is_ambiguous() && tries < RESENDS => {
+                    tries += 1;
+                    self.back_off(tries).await;
+                }
+                Err(error) if error.is_ambiguous() || tries > 0 => {
+                    tracing::warn!(%key, %error, "what became of an ending is unknown");
+                    return Err(Error::OutcomeUnknown);
+                }
+                Err(error) => return Err(error.into()),
             }
-        }
-    }
-
-    /// An answer; `None` where it was lost and the call is to be sent again.
-    async fn weigh<T>(&self, sent: store::Result<T>, tries: &mut u32) -> Result<Option<T>> {
-        match sent {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) if error.is_ambiguous() && *tries < RESENDS => {
-                *tries += 1;
-                self.back_off(*tries).await;
-                Ok(None)
-            }
-            Err(error) if error.is_ambiguous() || *tries > 0 => {
-                tracing::warn!(%error, "a commit was not confirmed");
-                Err(Error::OutcomeUnknown)
-            }
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -118,14 +130,5 @@ impl Sessions {
         let most = 2_u64.saturating_pow(tries).min(LONGEST_BACK_OFF);
         let millis = u64::from(u16::from_be_bytes(random())) % most + 1;
         self.inner.timer.sleep(Duration::from_millis(millis)).await;
-    }
-}
-
-fn pin(commit: &mut Commit, base: Option<&Record>) {
-    for (name, change) in &mut commit.fields {
-        if change.expect == Expect::Any {
-            let field = base.and_then(|record| record.fields.get(name));
-            change.expect = Expect::unchanged(field);
-        }
     }
 }

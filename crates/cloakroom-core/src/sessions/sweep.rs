@@ -40,7 +40,7 @@ impl Sessions {
     }
 
     /// By how many milliseconds this node's clock is ahead of the store's, where that is too much.
-    async fn skew(&self) -> Result<Option<i64>> {
+    pub(super) async fn skew(&self) -> Result<Option<i64>> {
         let before = self.now();
         let Some(theirs) = self.call(self.inner.store.clock()).await? else {
             return Ok(None);

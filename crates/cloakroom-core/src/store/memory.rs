@@ -2,6 +2,7 @@
 //! laws.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -17,12 +18,12 @@ use crate::token::{Key, Kind};
 ///
 /// One lock guards it all and is never held across an await. Indexes are kept beside the records,
 /// so that a sweep touches only what is over.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct MemoryStore {
     shelves: Mutex<Shelves>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shelves {
     records: BTreeMap<Key, Record>,
     /// Every record's deadline, for those that have one.
@@ -42,6 +43,12 @@ impl MemoryStore {
     /// are as the last step left them.
     fn shelves(&self) -> MutexGuard<'_, Shelves> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryStore({} records)", self.shelves().records.len())
     }
 }
 

@@ -54,9 +54,9 @@ end
 if rotation == 'replace' then
   if r.p == terms.proof then return done and done() or r.v end
 elseif rotation == 'offer' then
-  if r.n and r.n[1] == terms.proof then return done and done() or r.v end
-  if opened ~= (r.p or '') then met = false end
-  if r.n and now < math.min(r.n[2] + terms.time, NEVER) then met = false end
+  local waiting = r.n and r.n[1]
+  if waiting == terms.proof then return done and done() or r.v end
+  if waiting ~= terms.instead_of or opened ~= (r.p or '') then met = false end
 end
 if opened ~= '' and opened ~= r.p and not admits(r, opened, now) then return -1 end
 if not met then return {1, bytes} end
@@ -90,13 +90,13 @@ if more > 0 or larger > 0 then
   if larger > 0 and size > tonumber(ARGV[7]) then return -3 end
 end
 
-if rotation then
+if rotation == 'offer' then
+  r.n = {terms.proof, now}
+  changed = true
+elseif rotation then
   local old, next = r.s or {}, r.n
   local until_, current = math.min(now + terms.time, NEVER)
-  if rotation == 'offer' then
-    r.n = {terms.proof, now}
-    changed = true
-  elseif rotation == 'replace' then
+  if rotation == 'replace' then
     for _, entry in ipairs(old) do
       if entry[3] ~= 0 then entry[2], entry[3] = until_, 0 end
     end
@@ -132,7 +132,8 @@ if terms then
   end
 end
 
-if changed then r.v = r.v + 1 end
+-- Stays where a number is exact.
+if changed then r.v = math.min(r.v + 1, NEVER) end
 if ARGV[5] == '1' and now > r.t then
   r.t = now
 elseif not changed then

@@ -160,7 +160,7 @@ impl Race {
                 Outcome::Done { .. } => written.push(name),
                 // The record is full: any ending is long under way.
                 Outcome::Refused(_) => tokio::task::yield_now().await,
-                Outcome::Conflict(_) => panic!("nothing was expected"),
+                other => panic!("nothing was expected, and nobody signed in: {other:?}"),
             }
             self.answers.fetch_add(1, Ordering::SeqCst);
         }

@@ -280,7 +280,7 @@ async fn race_in(store: &Arc<dyn Store>, who: &str, barred: &AtomicBool) -> (Key
     let record = session_of(who, after(1));
     let done = match create(store, key, &record, 100, after(1)).await {
         Created::Done { .. } => true,
-        Created::Gone => false,
+        Created::Barred => false,
         other => panic!("expected to be let in or barred, not {other:?}"),
     };
     (key, done && !barred.load(Ordering::SeqCst))

@@ -15,7 +15,6 @@ use crate::samples::{Doing, ROOM, START, after, key, proof, session, visit};
 
 const SETTLE: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(30);
-const HOLD: Duration = Duration::from_secs(90);
 
 fn under(proof: Proof) -> Commit {
     Commit::new(Some(proof), ROOM)
@@ -26,7 +25,7 @@ fn replace(proof: Proof) -> Rotation {
 }
 
 fn offer(proof: Proof) -> Rotation {
-    Rotation::Offer { proof, hold: HOLD }
+    Rotation::Offer { proof, instead_of: None }
 }
 
 const CONFIRM: Rotation = Rotation::Confirm { grace: GRACE };
@@ -117,8 +116,8 @@ pub async fn a_login_shuts_every_earlier_secret(fixture: &Fixture) {
     }
 }
 
-/// An offered secret waits: the current one goes on, and both are admitted. Another offer
-/// conflicts while this one is held, and replaces it afterwards.
+/// An offered secret waits: the current one goes on, and both are admitted. Another offer conflicts
+/// unless it means to replace this one.
 pub async fn an_offer_waits(fixture: &Fixture) {
     let (key, record) = (key(), session(START));
     let old = record.proof.expect("a session has a secret");
@@ -127,15 +126,15 @@ pub async fn an_offer_waits(fixture: &Fixture) {
     let record = fixture.follow(key, &record, &under(old).rotating(offer(new)), after(1)).await;
     assert_eq!(record.proof, Some(old));
     let second = under(old).rotating(offer(newer)).set("a", "1");
-    let held = Timestamp::from_millis((after(1) + HOLD).millis() - 1);
     let conflict = Outcome::Conflict(Box::new(record.clone()));
-    assert_eq!(fixture.commit(key, &second, held).await, conflict);
-    let record = fixture.follow(key, &record, &second, held).await;
-    let record = fixture.follow(key, &record, &under(old).set("b", "1"), held).await;
-    let record = fixture.follow(key, &record, &under(new).set("b", "2"), held).await;
-    let record = fixture.follow(key, &record, &second, after(1) + HOLD).await;
+    assert_eq!(fixture.commit(key, &second, after(2)).await, conflict);
+    let record = fixture.follow(key, &record, &second, after(2)).await;
+    let record = fixture.follow(key, &record, &under(old).set("b", "1"), after(2)).await;
+    let record = fixture.follow(key, &record, &under(new).set("b", "2"), after(2)).await;
+    let third = Rotation::Offer { proof: newer, instead_of: Some(new) };
+    let record = fixture.follow(key, &record, &under(old).rotating(third), after(3)).await;
     assert_eq!(record.next.map(|next| next.proof), Some(newer));
-    shut(fixture, key, &record, new, after(1) + HOLD).await;
+    shut(fixture, key, &record, new, after(3)).await;
 }
 
 /// Only the holder of the current secret is offered another.

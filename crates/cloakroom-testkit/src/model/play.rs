@@ -195,7 +195,7 @@ impl Game<'_> {
         let mut commit = Commit::new(self.opener(key, work.under), ROOM);
         commit.id = id(self.step);
         commit.fields = self.changes(key, work);
-        commit.rotation = work.rotation.map(rotation);
+        commit.rotation = work.rotation.map(|turn| self.rotation(key, turn));
         commit.sign_in =
             self.login(key, work.login).map(|(principal, seats)| SignIn { principal, seats });
         commit.idle = work.idle.map(|idle| idle.map(Duration::from_millis));
@@ -205,6 +205,17 @@ impl Game<'_> {
             (commit.room.fields, commit.room.bytes) = (2, 8);
         }
         commit
+    }
+
+    fn rotation(&self, key: Key, turn: Turn) -> Rotation {
+        match turn {
+            Turn::Replace(number) => Rotation::Replace { proof: proof(number), settle: A_WHILE },
+            Turn::Offer(number, instead_of) => {
+                let instead_of = self.opener(key, instead_of);
+                Rotation::Offer { proof: proof(number), instead_of }
+            }
+            Turn::Confirm => Rotation::Confirm { grace: A_WHILE },
+        }
     }
 
     fn changes(&self, key: Key, work: &Work) -> BTreeMap<String, Change> {
@@ -221,14 +232,6 @@ impl Game<'_> {
             ((*name).to_owned(), Change { to, expect })
         };
         work.fields.iter().map(change).collect()
-    }
-}
-
-fn rotation(turn: Turn) -> Rotation {
-    match turn {
-        Turn::Replace(number) => Rotation::Replace { proof: proof(number), settle: A_WHILE },
-        Turn::Offer(number) => Rotation::Offer { proof: proof(number), hold: A_WHILE },
-        Turn::Confirm => Rotation::Confirm { grace: A_WHILE },
     }
 }
 

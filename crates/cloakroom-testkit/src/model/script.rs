@@ -82,7 +82,8 @@ pub(super) enum Wanted {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Turn {
     Replace(u8),
-    Offer(u8),
+    /// In the place of what such an opener would present.
+    Offer(u8, Opener),
     Confirm,
 }
 
@@ -193,7 +194,8 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 fn turn() -> impl Strategy<Value = Turn> {
     prop_oneof![
         (0..PROOFS).prop_map(Turn::Replace),
-        (0..PROOFS).prop_map(Turn::Offer),
+        (0..PROOFS, prop_oneof![Just(Opener::Offered), opener()])
+            .prop_map(|(number, instead_of)| Turn::Offer(number, instead_of)),
         Just(Turn::Confirm),
     ]
 }

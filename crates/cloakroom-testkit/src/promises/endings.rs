@@ -1,13 +1,20 @@
 //! How sessions end, and who hears of it.
 
+use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use cloakroom_core::store::{Announce, Keep};
-use cloakroom_core::{Ended, Error, Event, Guard, Outcome, Policy, Reply, Slot, Swept};
+use cloakroom_core::{
+    Clock, Ended, Ending, Error, Event, Guard, Key, Kind, Listener, Outcome, Policy, Reply,
+    Session, Sessions, Slot, Swept, SystemClock, Timestamp,
+};
 
-use super::Nodes;
-use super::nodes::{finish, open};
+use super::nodes::{finish, open, sent};
+use super::{Heard, Nodes};
 use crate::fixture::Fixture;
+use crate::{ManualClock, TokioTimer};
 
 const VISITS: Slot<u64> = Slot::new("visits");
 const MINUTE: Duration = Duration::from_secs(60);
@@ -122,7 +129,7 @@ pub async fn a_user_ends_their_own_sessions_only(fixture: &Fixture) {
     assert!(nodes.b.end_own("alice", token.key()).await.unwrap());
     assert!(!nodes.b.end_own("alice", token.key()).await.unwrap());
     assert!(open(&nodes.a, &[&token]).await.is_new());
-    assert_eq!(nodes.a.live(token.key()).check().await.unwrap(), None);
+    assert_eq!(nodes.a.look(token.key()).await.unwrap(), None);
 }
 
 /// All sessions of one user end at once, but for the one that asks; nobody else's do.
@@ -200,22 +207,34 @@ pub async fn an_unheard_ending_is_announced_again(fixture: &Fixture) {
     assert_eq!(nodes.heard.endings().len(), 2);
 }
 
-/// A node whose clock is ahead of the store's sweeps nothing, and says so.
-pub async fn a_fast_clock_ends_nobody(fixture: &Fixture) {
-    let now = cloakroom_core::Clock::now(&cloakroom_core::SystemClock);
+/// This machine's time; `None` where the store has no clock of its own to compare it with.
+async fn now_by_two_clocks(fixture: &Fixture) -> Option<Timestamp> {
+    let now = SystemClock.now();
     let Some(theirs) = fixture.store.clock().await.unwrap() else {
         eprintln!("does not apply: this store's clock is this machine's");
+        return None;
+    };
+    assert!(theirs.since(now) < MINUTE && now.since(theirs) < MINUTE, "one machine, one clock");
+    Some(now)
+}
+
+/// A node that compares its clock with the store's.
+fn node_by(fixture: &Fixture, clock: &ManualClock, heard: &Heard, policy: Policy) -> Sessions {
+    Sessions::builder(Arc::clone(&fixture.store), TokioTimer)
+        .policy(Policy { most_skew: MINUTE, ..policy })
+        .clock(clock.clone())
+        .listener(heard.clone())
+        .build()
+        .unwrap()
+}
+
+/// A node whose clock is ahead of the store's sweeps nothing, and says so.
+pub async fn a_fast_clock_ends_nobody(fixture: &Fixture) {
+    let Some(now) = now_by_two_clocks(fixture).await else {
         return;
     };
-    let (clock, heard) = (crate::ManualClock::at(now), super::Heard::default());
-    let node =
-        cloakroom_core::Sessions::builder(std::sync::Arc::clone(&fixture.store), crate::TokioTimer)
-            .policy(Policy { most_skew: Duration::from_secs(60), ..Policy::default() })
-            .clock(clock.clone())
-            .listener(heard.clone())
-            .build()
-            .unwrap();
-    assert!(theirs.since(now) < MINUTE && now.since(theirs) < MINUTE, "one machine, one clock");
+    let (clock, heard) = (ManualClock::at(now), Heard::default());
+    let node = node_by(fixture, &clock, &heard, Policy::default());
     let session = open(&node, &[]).await;
     session.set(VISITS, &1).unwrap();
     assert!(matches!(session.commit().await.unwrap(), Outcome::Done { .. }));
@@ -225,4 +244,84 @@ pub async fn a_fast_clock_ends_nobody(fixture: &Fixture) {
     assert!(matches!(heard.events().last(), Some(Event::ClockSkew { ahead_by_millis: 1.. })));
     clock.set(now);
     assert_eq!(node.count().await.unwrap(), 1);
+}
+
+/// A node whose clock is ahead of the store's refuses a session that would be over by its policy,
+/// and leaves it to the others.
+pub async fn a_fast_clock_refuses_and_does_not_end(fixture: &Fixture) {
+    let Some(now) = now_by_two_clocks(fixture).await else {
+        return;
+    };
+    let (clock, heard) = (ManualClock::at(now), Heard::default());
+    let lax = Policy { idle: Some(24 * 60 * MINUTE), ..Policy::default() };
+    let lax = node_by(fixture, &clock, &heard, lax);
+    let session = open(&lax, &[]).await;
+    session.set(VISITS, &1).unwrap();
+    let token = sent(finish(&lax, &session).await);
+    let strict = Policy { longest_idle: Some(30 * MINUTE), ..Policy::default() };
+    let fast = ManualClock::at(now + 60 * MINUTE);
+    let fast = node_by(fixture, &fast, &heard, strict);
+    assert!(open(&fast, &[&token]).await.is_new());
+    assert_eq!(fast.look(token.key()).await.unwrap(), None);
+    assert_eq!(open(&lax, &[&token]).await.get(VISITS).unwrap(), Some(1));
+    assert!(heard.endings().is_empty());
+}
+
+/// A session that is used ends neither by the policy's `touch_after` nor by an idle timeout of its
+/// own that is shorter than that.
+pub async fn a_session_in_use_never_idles_out(fixture: &Fixture) {
+    let policy = Policy { touch_after: Some(3 * MINUTE), ..Policy::default() };
+    let nodes = Nodes::with(fixture, policy);
+    let own_terms = |session: &Session| {
+        session.set(VISITS, &1).unwrap();
+        session.set_idle(Some(2 * MINUTE)).unwrap();
+    };
+    let token = nodes.create(own_terms).await;
+    for node in nodes.in_turn().take(20) {
+        nodes.clock.advance(Duration::from_secs(10));
+        let session = open(node, &[&token]).await;
+        assert!(!session.is_new(), "used every ten seconds, over at {:?}", node.now());
+        finish(node, &session).await;
+    }
+}
+
+/// Only a session can be ended by its key: the application's attributes stay.
+pub async fn only_sessions_are_ended_by_key(fixture: &Fixture) {
+    let nodes = Nodes::over(fixture);
+    nodes.a.application().set(VISITS, &1).await.unwrap();
+    let key = Key::named(Kind::Application, "application");
+    assert!(fixture.load(key, nodes.a.now()).await.is_some(), "that is its key");
+    assert!(!nodes.b.end(key).await.unwrap());
+    assert!(!nodes.b.end_own("alice", key).await.unwrap());
+    assert_eq!(nodes.b.application().get(VISITS).await.unwrap(), Some(1));
+}
+
+/// Hears of no ending, ever.
+#[derive(Debug)]
+struct Hung;
+
+#[async_trait]
+impl Listener for Hung {
+    async fn on_ended(&self, _: &Ending) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        std::future::pending().await
+    }
+}
+
+/// A logout that was done is answered as done, however long its listeners hang.
+pub async fn hung_listeners_fail_no_logout(fixture: &Fixture) {
+    let nodes = Nodes::over(fixture);
+    let token = nodes.signed_in("alice").await;
+    // Three listeners are waited for longer than the deadline of a commit.
+    let policy = Policy {
+        call_deadline: Duration::from_millis(500),
+        deadline: Duration::from_millis(1200),
+        ..Policy::default()
+    };
+    let builder = Sessions::builder(Arc::clone(&fixture.store), TokioTimer).policy(policy);
+    let builder = builder.listener(Hung).listener(Hung).listener(Hung);
+    let node = builder.clock(nodes.clock.clone()).build().unwrap();
+    let session = open(&node, &[&token]).await;
+    session.log_out().unwrap();
+    assert_eq!(finish(&node, &session).await, Some(Reply::Clear));
+    assert!(open(&nodes.b, &[&token]).await.is_new());
 }

@@ -1,6 +1,7 @@
 //! Two nodes over one store, with a clock that stands still.
 
 use std::error::Error;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use cloakroom_core::{
 };
 
 use crate::fixture::Fixture;
+use crate::stores::Hooked;
 use crate::{ManualClock, TokioTimer};
 
 /// What a node's listener has heard. Its clones are the same ear.
@@ -85,16 +87,22 @@ impl Nodes {
 
     /// Two nodes over a store that is, perhaps, wrapped.
     pub fn on(store: Arc<dyn Store>, policy: Policy) -> Self {
+        Self::apart(Arc::clone(&store), store, policy)
+    }
+
+    /// One node over a store that is, perhaps, wrapped, and the other over another way to the same
+    /// records.
+    pub fn apart(a: Arc<dyn Store>, b: Arc<dyn Store>, policy: Policy) -> Self {
         let (clock, heard) = (ManualClock::default(), Heard::default());
-        let node = || {
-            Sessions::builder(Timeless(Arc::clone(&store)), TokioTimer)
+        let node = |store| {
+            Sessions::builder(Timeless(store), TokioTimer)
                 .policy(policy.clone())
                 .clock(clock.clone())
                 .listener(heard.clone())
                 .build()
                 .expect("the policy is sound")
         };
-        Self { a: node(), b: node(), clock, heard }
+        Self { a: node(a), b: node(b), clock, heard }
     }
 
     /// Both nodes, one after the other, for ever.
@@ -117,6 +125,44 @@ impl Nodes {
     /// How many sessions there are.
     pub async fn count(&self) -> u64 {
         self.a.count().await.unwrap()
+    }
+}
+
+/// Two nodes over one store; things may happen in the middle of `a`'s calls to it, and `b` is who
+/// does them. Whatever was hooked has to have happened in the end.
+#[derive(Debug)]
+pub(super) struct Interleaved {
+    nodes: Nodes,
+    /// Where to say what happens.
+    pub(super) hooked: Hooked,
+}
+
+impl Interleaved {
+    /// Two such nodes with the default policy.
+    pub(super) fn over(fixture: &Fixture) -> Self {
+        Self::with(fixture, Policy::default())
+    }
+
+    /// Two such nodes with a policy.
+    pub(super) fn with(fixture: &Fixture, policy: Policy) -> Self {
+        let hooked = Hooked::new(Arc::clone(&fixture.store));
+        let plain = Arc::clone(&fixture.store);
+        Self { nodes: Nodes::apart(Arc::new(hooked.clone()), plain, policy), hooked }
+    }
+}
+
+impl Deref for Interleaved {
+    type Target = Nodes;
+
+    fn deref(&self) -> &Nodes {
+        &self.nodes
+    }
+}
+
+impl Drop for Interleaved {
+    fn drop(&mut self) {
+        let left = self.hooked.left();
+        assert!(std::thread::panicking() || left.is_empty(), "this never happened: {left:?}");
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cloakroom_core::Store;
-use cloakroom_core::store::{Error, Result};
+use cloakroom_core::store::Result;
 
-use super::{Call, Intercept, Wrapped};
+use super::{Call, Intercept, Wrapped, lost, unreached};
 
 /// A store that fails one call of many.
 pub type Failing = Wrapped<Plan>;
@@ -14,9 +14,9 @@ pub type Failing = Wrapped<Plan>;
 /// How a call fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fail {
-    /// The store is not asked: [`Error::Unreachable`].
+    /// The store is not asked: [`unreached`].
     Before,
-    /// The store acts, and its answer is lost: [`Error::Unanswered`].
+    /// The store acts, and its answer is lost: [`lost`].
     After,
 }
 
@@ -89,14 +89,14 @@ impl Intercept for Plan {
         match self.state().turn(call) {
             None => Ok(false),
             Some(Fail::After) => Ok(true),
-            Some(Fail::Before) => Err(Error::Unreachable("this call was to fail".into())),
+            Some(Fail::Before) => Err(unreached()),
         }
     }
 
-    async fn after(&self, _call: Call, lost: bool) -> Result<()> {
-        if lost {
+    async fn after(&self, _call: Call, is_lost: bool) -> Result<()> {
+        if is_lost {
             self.state().failed += 1;
-            return Err(Error::Unanswered("this call's answer was to be lost".into()));
+            return Err(lost());
         }
         Ok(())
     }

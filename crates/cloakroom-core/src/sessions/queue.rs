@@ -1,0 +1,65 @@
+//! Where a node's writers of one key wait for each other after a first conflict.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_lock::{Mutex, MutexGuard};
+
+use crate::record::Record;
+use crate::token::Key;
+
+/// How many queues a node has; keys share them by chance.
+const QUEUES: usize = 64;
+
+/// A node's queues.
+#[derive(Default)]
+pub(super) struct Queues(Vec<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: AtomicUsize,
+    /// Held by the writer whose turn it is; in it, what the one before has left.
+    newest: Mutex<Option<(Key, Record)>>,
+}
+
+/// A writer's turn. Ends when it is dropped.
+pub(super) struct Turn<'a> {
+    queue: &'a Queue,
+    newest: MutexGuard<'a, Option<(Key, Record)>>,
+}
+
+/// Counts a waiting writer, also where it is dropped while it waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Queues {
+    pub(super) fn new() -> Self {
+        Self((0..QUEUES).map(|_| Queue::default()).collect())
+    }
+
+    /// Waits for the turn of a writer of `key`.
+    pub(super) async fn wait(&self, key: &Key) -> Turn<'_> {
+        let queue = &self.0[usize::from(key.as_bytes()[0]) % QUEUES];
+        queue.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&queue.waiting);
+        Turn { queue, newest: queue.newest.lock().await }
+    }
+}
+
+impl Turn<'_> {
+    /// The record as the writer before has left it, where it was one of the same key.
+    pub(super) fn take(&mut self, key: &Key) -> Option<Record> {
+        self.newest.take().filter(|(of, _)| of == key).map(|(_, record)| record)
+    }
+
+    /// Ends the turn, and leaves the record as it is now to the next, where somebody waits.
+    pub(super) fn leave(mut self, key: Key, record: &Record) {
+        if self.queue.waiting.load(Ordering::Relaxed) > 0 {
+            *self.newest = Some((key, record.clone()));
+        }
+    }
+}
