@@ -111,18 +111,16 @@ impl Opened {
     /// fails, a refusal takes the response's place.
     pub(crate) async fn finish<R: From<Bytes>>(self, response: Response<R>) -> Response<R> {
         let Self { setting, client: Asking { way, https, html }, session } = self;
-        let response = match setting.sessions.finish(&session).await {
-            Ok(None) => response,
-            Ok(Some(reply)) => {
-                let now = setting.sessions.now();
-                let to = Recipient { way, https, now };
-                let mut response = response;
-                setting.transport.answer(&reply, &to, response.headers_mut());
-                response
-            }
-            // A new response: nothing of the one that the service meant is left.
-            Err(error) => Refusal::from(error).response(),
+        let (mut response, reply) = match setting.sessions.finish(&session).await {
+            Ok(reply) => (response, reply),
+            // A new response: nothing of the one that the service meant is left. What an early commit
+            // has done to the token stands, and has to be told.
+            Err(error) => (Refusal::from(error).response(), session.take_reply()),
         };
+        if let Some(reply) = reply {
+            let to = Recipient { way, https, now: setting.sessions.now() };
+            setting.transport.answer(&reply, &to, response.headers_mut());
+        }
         Refusal::dress(response, html)
     }
 }

@@ -1,7 +1,7 @@
 //! Stores that do not answer, services that fail, requests that are given up.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use axum::Router;
@@ -256,14 +256,13 @@ async fn a_service_that_fails_commits_nothing() {
 async fn a_response_waits_for_its_commit() {
     let store = Hanging::new(Arc::new(MemoryStore::new()));
     let world = world(store.clone());
-    let node = world.node();
     store.hang();
     let request = Browser::default().request(Method::POST, "/count", "");
-    let mut response = Box::pin(node.router.clone().oneshot(request));
-    let mut context = Context::from_waker(Waker::noop());
-    assert!(matches!(response.as_mut().poll(&mut context), Poll::Pending));
-    store.waiting(1).await;
+    let response = tokio::spawn(world.node().router.clone().oneshot(request));
+    let bound = Duration::from_secs(60);
+    tokio::time::timeout(bound, store.waiting(1)).await.unwrap();
+    assert!(!response.is_finished());
     store.release();
-    let response = tokio::time::timeout(Duration::from_secs(60), response).await;
+    let response = tokio::time::timeout(bound, response).await.unwrap();
     assert!(response.unwrap().unwrap().headers().contains_key("set-cookie"));
 }

@@ -21,3 +21,4 @@ mod stores;
 mod tokens;
 mod tower_only;
 mod transports;
+mod wire;
