@@ -29,7 +29,7 @@ pub(crate) async fn run(settings: NodeSettings) -> Result<(), Fault> {
     let asked = async move {
         tokio::select! {
             _ = terminate.recv() => {}
-            _ = async { orphaned.await.ok(); std::future::pending::<()>().await } => {}
+            _ = orphaned => {}
         }
     };
     serve(settings, store, listener, asked).await

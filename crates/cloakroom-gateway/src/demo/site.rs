@@ -57,6 +57,7 @@ pub(crate) fn router(settings: NodeSettings, sessions: Sessions) -> Result<Route
         .with_state(site)
         .layer(layer)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(guard::cross_site())
         .layer(from_fn(guard::in_time))
         .layer(map_response(guard::with_headers)))
 }

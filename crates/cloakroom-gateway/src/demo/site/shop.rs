@@ -83,10 +83,7 @@ pub(crate) async fn visit(session: &Session, node: Name, now: Timestamp) -> Resu
         *visits = visits.saturating_add(1);
         *visits
     };
-    let mut visits = session.get(VISITS)?.unwrap_or(0);
-    count(&mut visits);
-    session.set(VISITS, &visits)?;
-    Ok(visits)
+    session.transact(VISITS, count).await
 }
 
 /// Puts something into the cart; the cart that was stored.

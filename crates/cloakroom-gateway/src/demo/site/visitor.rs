@@ -1,7 +1,7 @@
 //! What the page and the interface for programs do alike for whoever asks: signing in and out,
 //! listing and ending sessions.
 
-use cloakroom::{Error, Info, Key, Outcome, Session};
+use cloakroom::{Error, Info, Key, Session};
 use serde::Deserialize;
 
 use super::Site;
@@ -62,11 +62,7 @@ pub(super) async fn log_out(session: &Session) -> Result<(), Error> {
 
 /// Commits now, so that what stands in the way can be said in this response.
 pub(super) async fn settle(session: &Session) -> Result<(), Error> {
-    match session.commit().await? {
-        Outcome::Done { .. } => Ok(()),
-        Outcome::Refused(limit) => Err(limit.into()),
-        Outcome::Gone | Outcome::Conflict(_) => Err(Error::Ended),
-    }
+    session.commit().await?.done().map(drop)
 }
 
 /// Ends one of the signed-in user's sessions; their current one as by signing out.
