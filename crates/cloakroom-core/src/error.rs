@@ -93,6 +93,13 @@ pub enum Error {
         /// The other.
         second: Key,
     },
+    /// One client presented more tokens than the policy's `tokens_tried`. None is opened: a living
+    /// session could hide behind the others.
+    #[error("the request carries more than {most} tokens")]
+    TooManyTokens {
+        /// The policy's `tokens_tried`.
+        most: usize,
+    },
     /// The store cannot do this at all; it does not list or count sessions.
     #[error("this session store keeps no directory of sessions")]
     NoDirectory,

@@ -62,6 +62,11 @@ pub enum Event {
         /// The other.
         second: Key,
     },
+    /// One client presented more tokens than are looked up; none was.
+    TooManyTokens {
+        /// How many there were, or were looked at.
+        found: usize,
+    },
     /// An attribute's stored value does not decode as the type that was asked for.
     Undecodable {
         /// The session; `None` before it is stored.

@@ -45,7 +45,7 @@ pub struct Policy {
     pub name_bytes: usize,
     /// The most bytes of a principal. Default 256.
     pub principal_bytes: usize,
-    /// How many tokens of one request are looked up. Default 4.
+    /// How many tokens one request may carry, all of which are looked up. Default 4.
     pub tokens_tried: usize,
     /// How long one call to the store may take. Default 2 seconds.
     pub call_deadline: Duration,

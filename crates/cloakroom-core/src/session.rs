@@ -185,7 +185,7 @@ impl Session {
 
     /// Signs a user in. The token is replaced, so that one planted beforehand opens nothing; the
     /// attributes stay, unless another user was signed in: that session is ended, and this one
-    /// begins empty. Needs no old session.
+    /// begins empty. Needs no old session. The same login sent twice is one session.
     pub fn log_in(&self, login: impl Into<Login>) -> Result<()> {
         let login = login.into();
         let most = self.inner.sessions.policy().principal_bytes;
@@ -193,7 +193,13 @@ impl Session {
             return Err(Error::BadPrincipal { most });
         }
         let mut state = self.open_state()?;
-        state.view.edits.log_in(login);
+        let view = &mut state.view;
+        if let Base::Settling(stored) = &view.base
+            && stored.record.principal.as_ref() == Some(&login.principal)
+        {
+            view.base = Base::Stored(stored.clone());
+        }
+        view.edits.log_in(login);
         Ok(())
     }
 
@@ -268,7 +274,7 @@ impl Session {
         let mut state = self.open_state()?;
         let login = state.view.edits.login().is_some();
         match state.view.base {
-            Base::Settling if !login => Err(Error::Settling),
+            Base::Settling(_) if !login => Err(Error::Settling),
             Base::Gone if !login => Err(Error::Ended),
             _ => Ok(edit(&mut state.view)),
         }

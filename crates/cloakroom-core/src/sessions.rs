@@ -80,7 +80,7 @@ impl fmt::Debug for Sessions {
 /// What a presented token leads to.
 enum Found {
     Unknown,
-    Settling,
+    Settling(Stored),
     Stored(Stored),
 }
 
@@ -105,12 +105,13 @@ impl Sessions {
         self.inner.clock.now()
     }
 
-    /// Opens the session that a client's tokens lead to, or an empty one. Of several tokens the
-    /// first few are looked up, as many as the policy's `tokens_tried`.
+    /// Opens the session that a client's tokens lead to, or an empty one. Several tokens are looked
+    /// up, as many as the policy's `tokens_tried`.
     ///
     /// # Errors
     /// [`Error::Store`] and [`Error::DeadlinePassed`] where the store does not answer: then nobody
-    /// knows whether there is a session. [`Error::TwoSessions`] where two tokens open two sessions.
+    /// knows whether there is a session. [`Error::TwoSessions`] where two tokens open two sessions,
+    /// and [`Error::TooManyTokens`] where there are more than are looked up: one could hide another.
     pub async fn open(&self, tokens: &[Token], client: Client) -> Result<Session> {
         let opening = self.find_one(tokens);
         let found = within(&*self.inner.timer, self.policy().deadline, opening).await;
@@ -119,8 +120,13 @@ impl Sessions {
     }
 
     async fn find_one(&self, tokens: &[Token]) -> Result<Base> {
+        let most = self.policy().tokens_tried;
+        if tokens.len() > most {
+            self.tell(&Event::TooManyTokens { found: tokens.len() });
+            return Err(Error::TooManyTokens { most });
+        }
         let mut base = Base::Nothing;
-        for token in tokens.iter().take(self.policy().tokens_tried) {
+        for token in tokens {
             base = match (base, self.find(token).await?) {
                 (Base::Stored(first), Found::Stored(second)) if first.key != second.key => {
                     let (first, second) = (first.key, second.key);
@@ -128,7 +134,7 @@ impl Sessions {
                     return Err(Error::TwoSessions { first, second });
                 }
                 (Base::Stored(stored), _) | (_, Found::Stored(stored)) => Base::Stored(stored),
-                (_, Found::Settling) => Base::Settling,
+                (_, Found::Settling(stored)) => Base::Settling(stored),
                 (base, Found::Unknown) => base,
             };
         }
@@ -142,12 +148,11 @@ impl Sessions {
             self.tell(&Event::UnknownToken { key });
             return Ok(Found::Unknown);
         };
-        Ok(match record.admits(&proof, now) {
-            Standing::Current | Standing::Offered | Standing::Grace => {
-                let record = Arc::new(record);
-                Found::Stored(Stored { key, opened_under: Some(proof), record })
-            }
-            Standing::Settling => Found::Settling,
+        let standing = record.admits(&proof, now);
+        let stored = Stored { key, opened_under: Some(proof), record: Arc::new(record) };
+        Ok(match standing {
+            Standing::Current | Standing::Offered | Standing::Grace => Found::Stored(stored),
+            Standing::Settling => Found::Settling(stored),
             Standing::Stranger => {
                 self.tell(&Event::UnknownToken { key });
                 Found::Unknown

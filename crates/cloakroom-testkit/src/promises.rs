@@ -75,6 +75,9 @@ macro_rules! each_promise {
             a_login_replaces_the_token
             a_planted_token_never_reaches_the_session_after_the_login
             a_login_needs_no_old_session
+            a_login_sent_twice_is_one_session
+            two_logins_at_once_are_one_session
+            too_many_tokens_open_nothing
             another_user_gets_an_empty_session
             a_logged_out_session_stays_ended
             a_commit_racing_a_logout_never_revives
@@ -106,6 +109,7 @@ macro_rules! each_promise {
             what_outlives_its_request_sees_one_login_only
             a_login_works_after_a_commit_that_found_nothing
             a_logout_overtaken_by_a_login_is_told_to_come_again
+            a_logout_that_found_nothing_clears_nothing
             a_lost_answer_is_applied_once
             a_login_whose_answer_is_lost_leaves_nothing
             a_lost_answer_never_undoes_another_writer

@@ -21,8 +21,9 @@ use crate::token::{Key, Kind, Proof, Secret, Token};
 pub(crate) enum Base {
     /// Nothing is stored; the first write creates.
     Nothing,
-    /// The token was replaced by a login a moment ago.
-    Settling,
+    /// The token was replaced by a login a moment ago, in this session: not to be read or written,
+    /// unless its own user signs in once more.
+    Settling(Stored),
     /// A stored session.
     Stored(Stored),
     /// A commit has learnt that it is gone. Only a login goes on from here, to a new one.
@@ -124,7 +125,7 @@ impl View {
     pub(crate) fn stored(&self) -> Option<&Stored> {
         match &self.base {
             Base::Stored(stored) => Some(stored),
-            Base::Nothing | Base::Settling | Base::Gone | Base::Ended => None,
+            Base::Nothing | Base::Settling(_) | Base::Gone | Base::Ended => None,
         }
     }
 
@@ -166,7 +167,7 @@ impl View {
             },
             Base::Ended | Base::Gone if !login && (works || extra.is_some()) => Ok(Step::Gone),
             Base::Ended => Ok(Step::Nothing),
-            Base::Settling if !login && (works || extra.is_some()) => Err(Error::Settling),
+            Base::Settling(_) if !login && (works || extra.is_some()) => Err(Error::Settling),
             _ if self.edits.ending().is_some() => Ok(Step::Nothing),
             _ if login || extra.is_some() || self.edits.writes() => {
                 self.plan_creation(policy, now, extra)
@@ -250,9 +251,12 @@ impl View {
 
     /// What has to happen to the secret.
     fn turn(&self, stored: &Stored, policy: &Policy, now: Timestamp) -> Option<Turn> {
-        let record = &stored.record;
+        let (record, login) = (&stored.record, self.edits.login().is_some());
+        let instead_of = record.next.map(|next| next.proof);
         match record.admits(&stored.opened_under?, now) {
-            _ if self.edits.login().is_some() => Some(Turn::Replace),
+            // The same login once more: whichever answer the client heeds, its secret opens.
+            Standing::Settling if login => Some(Turn::Offer { instead_of }),
+            _ if login => Some(Turn::Replace),
             Standing::Offered => Some(Turn::Confirm),
             Standing::Current => {
                 // A request from before the last offer may end long after its client got that.
@@ -260,8 +264,7 @@ impl View {
                     record.next.is_some_and(|next| self.opened_at < next.at + policy.settle);
                 let old =
                     policy.rotate_every.is_some_and(|every| now >= record.proof_since + every);
-                (self.may_rotate && old && !waiting)
-                    .then(|| Turn::Offer { instead_of: record.next.map(|next| next.proof) })
+                (self.may_rotate && old && !waiting).then_some(Turn::Offer { instead_of })
             }
             Standing::Grace | Standing::Settling | Standing::Stranger => None,
         }

@@ -189,7 +189,8 @@ impl<'a> Drive<'a> {
         match self.sessions.call(store.commit(key, commit, tried.now)).await {
             Ok(outcome) => self.committed(tried, key, None, commit, Sent::Answered(outcome)).await,
             Err(error) => {
-                tracing::warn!(%key, %error, "a session's use was not noted");
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(%key, error, "a session's use was not noted");
                 Ok(Progress::Finished(Outcome::Done { version: 0 }))
             }
         }
@@ -247,7 +248,7 @@ impl<'a> Drive<'a> {
                 let before = tried.view.record().ok_or(Error::OutcomeUnknown)?;
                 (before.with(commit, tried.now).0, version)
             }
-            Sent::Found(found) if commit.sign_in.is_some() => {
+            Sent::Found(found) if matches!(commit.rotation, Some(Rotation::Replace { .. })) => {
                 return self.undo_sign_in(key, found.proof).await;
             }
             Sent::Found(found) => {
@@ -259,7 +260,7 @@ impl<'a> Drive<'a> {
                 return Ok(Progress::Conflict);
             }
             Sent::Answered(Outcome::Gone) if commit.sign_in.is_some() => {
-                self.replay_on(&Base::Nothing)?;
+                self.replay_on(&self.where_to_sign_in(key, commit, tried.now).await?)?;
                 return Ok(Progress::Again);
             }
             Sent::Answered(Outcome::Refused(limit)) => return self.make_room(tried, limit).await,
@@ -267,12 +268,25 @@ impl<'a> Drive<'a> {
         };
         let opened_under = match commit.rotation {
             Some(Rotation::Replace { proof, .. }) => Some(proof),
-            _ => commit.opened_under,
+            Some(Rotation::Offer { .. }) => record.proof,
+            Some(Rotation::Confirm { .. }) | None => commit.opened_under,
         };
         self.tell_of(key, commit, version);
         self.hand_out(token, record.ends_at);
         self.session.rebase(&stored(key, opened_under, record), self.drafted)?;
         Ok(Progress::Finished(Outcome::Done { version }))
+    }
+
+    /// Where a login goes on that has found its session gone: to a new one, unless another request
+    /// has just signed the same user in.
+    async fn where_to_sign_in(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Base> {
+        let sign_in = commit.sign_in.as_ref().map(|sign_in| &sign_in.principal);
+        let record = self.sessions.load(key, now).await?;
+        let same = record.filter(|record| {
+            let standing = commit.opened_under.map(|proof| record.admits(&proof, now));
+            standing == Some(Standing::Settling) && record.principal.as_ref() == sign_in
+        });
+        Ok(same.map_or(Base::Nothing, |record| stored(key, commit.opened_under, record)))
     }
 
     /// Ends what a sign-in has left whose answer was lost. In a store that keeps sessions and seats

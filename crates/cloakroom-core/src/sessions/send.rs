@@ -88,7 +88,8 @@ impl Sessions {
         match self.load(key, self.now()).await {
             Ok(Some(found)) if contains(&found) => Ok(Sent::Found(Box::new(found))),
             _ => {
-                tracing::warn!(%key, %error, "what became of a commit is unknown");
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(%key, error, "what became of a commit is unknown");
                 Err(Error::OutcomeUnknown)
             }
         }
@@ -117,7 +118,8 @@ impl Sessions {
                     self.back_off(tries).await;
                 }
                 Err(error) if error.is_ambiguous() || tries > 0 => {
-                    tracing::warn!(%key, %error, "what became of an ending is unknown");
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(%key, error, "what became of an ending is unknown");
                     return Err(Error::OutcomeUnknown);
                 }
                 Err(error) => return Err(error.into()),

@@ -85,7 +85,8 @@ impl Sessions {
             return;
         };
         if let Err(error) = self.call(endings.acknowledge(ending.key)).await {
-            tracing::warn!(key = %ending.key, %error, "an announced ending could not be acknowledged");
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(key = %ending.key, error, "an announced ending could not be acknowledged");
         }
     }
 }

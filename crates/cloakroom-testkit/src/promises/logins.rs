@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloakroom_core::policy::{Seats, WhenFull};
 use cloakroom_core::token::Secret;
-use cloakroom_core::{Ended, Error, Event, Limit, Login, Outcome, Policy, Slot, Token};
+use cloakroom_core::{Ended, Error, Event, Key, Kind, Limit, Login, Outcome, Policy, Slot, Token};
 
 use super::Nodes;
 use super::nodes::{finish, open, sent};
@@ -83,6 +83,68 @@ pub async fn a_login_needs_no_old_session(fixture: &Fixture) {
     again.log_in("alice").unwrap();
     let token = sent(finish(&nodes.b, &again).await);
     assert_eq!(open(&nodes.a, &[&token]).await.principal().as_deref(), Some("alice"));
+}
+
+/// The same login sent twice, by a click too many or again because its answer was lost, is one
+/// session with all that was in it, whichever answer the client heeds. Another user's is not.
+pub async fn a_login_sent_twice_is_one_session(fixture: &Fixture) {
+    let nodes = Nodes::over(fixture);
+    for heeded in [0, 1] {
+        let old = nodes.create(|session| session.set(VISITS, &7).unwrap()).await;
+        let mut tokens = Vec::new();
+        for node in nodes.in_turn().take(2) {
+            let session = open(node, &[&old]).await;
+            session.log_in("alice").unwrap();
+            session.update(VISITS, |visits| *visits += 1).unwrap();
+            tokens.push(sent(finish(node, &session).await));
+        }
+        let stranger = open(&nodes.b, &[&old]).await;
+        stranger.log_in("mallory").unwrap();
+        assert_eq!(stranger.get(VISITS).unwrap(), None);
+        assert_ne!(sent(finish(&nodes.b, &stranger).await).key(), old.key());
+        for _ in 0..3 {
+            let session = open(&nodes.a, &[&tokens[heeded]]).await;
+            assert_eq!(session.principal().as_deref(), Some("alice"), "answer {heeded}");
+            assert_eq!(session.get(VISITS).unwrap(), Some(9), "answer {heeded}");
+            finish(&nodes.a, &session).await;
+            nodes.clock.advance(Policy::default().grace);
+        }
+        assert_eq!(nodes.a.of_principal("alice").await.unwrap().len(), 1);
+        assert_eq!(nodes.a.end_everybody().await.unwrap(), 2);
+    }
+}
+
+/// Two requests at once that sign the same user in are one session, and one of their tokens opens.
+pub async fn two_logins_at_once_are_one_session(fixture: &Fixture) {
+    let nodes = Nodes::over(fixture);
+    for _ in 0..8 {
+        let old = nodes.create(|session| session.set(VISITS, &7).unwrap()).await;
+        let (one, other) = (open(&nodes.a, &[&old]).await, open(&nodes.b, &[&old]).await);
+        one.log_in("alice").unwrap();
+        other.log_in("alice").unwrap();
+        let (one, other) = tokio::join!(nodes.a.finish(&one), nodes.b.finish(&other));
+        for reply in [one.unwrap(), other.unwrap()] {
+            let session = open(&nodes.a, &[&sent(reply)]).await;
+            assert_eq!(session.principal().as_deref(), Some("alice"));
+            assert_eq!(session.get(VISITS).unwrap(), Some(7));
+        }
+        assert_eq!(nodes.a.of_principal("alice").await.unwrap().len(), 1);
+        nodes.a.end_everybody().await.unwrap();
+    }
+}
+
+/// More tokens than are looked up open nothing: a living session could hide behind the others.
+pub async fn too_many_tokens_open_nothing(fixture: &Fixture) {
+    let nodes = Nodes::over(fixture);
+    let token = nodes.create(|session| session.set(VISITS, &1).unwrap()).await;
+    let unknown = || Token::new(Key::random(Kind::Session), Secret::random());
+    let mut tokens = vec![unknown(), unknown(), unknown(), token];
+    let opened = nodes.a.open(&tokens, Default::default()).await.unwrap();
+    assert_eq!(opened.get(VISITS).unwrap(), Some(1));
+    tokens.insert(0, unknown());
+    let opened = nodes.a.open(&tokens, Default::default()).await;
+    assert!(matches!(opened, Err(Error::TooManyTokens { most: 4 })), "{opened:?}");
+    assert!(nodes.heard.events().contains(&Event::TooManyTokens { found: 5 }));
 }
 
 /// A user who signs in where another was signed in finds nothing of theirs.

@@ -89,3 +89,14 @@ pub async fn a_logout_overtaken_by_a_login_is_told_to_come_again(fixture: &Fixtu
     let new = sent(finish(&nodes.b, &login).await);
     assert_eq!(open(&nodes.a, &[&new]).await.principal().as_deref(), Some("alice"));
 }
+
+/// A logout that found its session ended goes well, and leaves the client's token alone: that may
+/// be another one by now.
+pub async fn a_logout_that_found_nothing_clears_nothing(fixture: &Fixture) {
+    let nodes = Nodes::over(fixture);
+    let token = nodes.signed_in("alice").await;
+    let logout = open(&nodes.a, &[&token]).await;
+    assert!(nodes.b.end(token.key()).await.unwrap());
+    logout.log_out().unwrap();
+    assert_eq!(finish(&nodes.a, &logout).await, None);
+}
