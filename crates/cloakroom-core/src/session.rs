@@ -186,6 +186,8 @@ impl Session {
     /// Signs a user in. The token is replaced, so that one planted beforehand opens nothing; the
     /// attributes stay, unless another user was signed in: that session is ended, and this one
     /// begins empty. Needs no old session. The same login sent twice is one session.
+    /// Where the store's answer to a login is lost, the session is ended with all that was in it, and
+    /// the client signs in anew.
     pub fn log_in(&self, login: impl Into<Login>) -> Result<()> {
         let login = login.into();
         let most = self.inner.sessions.policy().principal_bytes;

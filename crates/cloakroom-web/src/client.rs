@@ -12,6 +12,8 @@ use crate::Head;
 
 /// The most bytes of a User-Agent header that are kept.
 const MOST_DEVICE_BYTES: usize = 256;
+/// How many bits stand before an IPv4 address that is written as an IPv6 one.
+const MAPPED_BITS: u32 = 96;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -20,7 +22,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PeerAddr(pub IpAddr);
 
-/// A network of addresses, such as `10.0.0.0/8` or `::1`.
+/// A network of addresses, such as `10.0.0.0/8` or `::1`. `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
 ///
 /// ```
 /// use cloakroom_web::Network;
@@ -50,8 +52,16 @@ impl FromStr for Network {
         };
         let address: IpAddr = address.parse().map_err(|_| BadNetwork)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| BadNetwork)?;
-        (bits <= most).then_some(Self { address, bits }).ok_or(BadNetwork)
+        let bits: u32 = bits.map_or(Ok(most), str::parse).map_err(|_| BadNetwork)?;
+        if bits > most {
+            return Err(BadNetwork);
+        }
+        let canonical = address.to_canonical();
+        let bits = match canonical == address {
+            true => bits,
+            false => bits.checked_sub(MAPPED_BITS).ok_or(BadNetwork)?,
+        };
+        Ok(Self { address: canonical, bits })
     }
 }
 
@@ -97,10 +107,11 @@ impl Proxies {
     pub(crate) fn address(&self, head: Head<'_>) -> Option<IpAddr> {
         let mut address = peer(head)?;
         let lines = head.headers.get_all(FORWARDED_FOR).into_iter();
-        let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
-        let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        // Cut as bytes: one hop that is no text hides neither its line nor those that follow it.
+        let mut hops = lines.rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         while self.trust(address) {
-            let Some(hop) = hops.next().and_then(|hop| parse(hop.trim())) else {
+            // What stands before a hop that cannot be read may be anybody's.
+            let Some(hop) = hops.next().and_then(parse) else {
                 break;
             };
             address = hop;
@@ -119,7 +130,8 @@ impl Proxies {
 }
 
 /// An address, with a port or without.
-fn parse(hop: &str) -> Option<IpAddr> {
+fn parse(hop: &[u8]) -> Option<IpAddr> {
+    let hop = str::from_utf8(hop).ok()?.trim();
     let with_port = || Some(hop.parse::<SocketAddr>().ok()?.ip());
     Some(hop.parse().ok().or_else(with_port)?.to_canonical())
 }
@@ -169,12 +181,23 @@ mod tests {
             ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
             ("127.0.0.0/8", "::ffff:127.0.0.1", "::1"),
             ("0.0.0.0/0", "203.0.113.9", "::1"),
+            ("::ffff:10.0.0.0/104", "10.255.0.1", "11.0.0.1"),
+            ("::ffff:192.0.2.7", "::ffff:192.0.2.7", "192.0.2.6"),
         ] {
             let parsed: Network = network.parse().unwrap();
             assert!(parsed.contains(address(inside)), "{network} {inside}");
             assert!(!parsed.contains(address(outside)), "{network} {outside}");
         }
-        for bad in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "a", "10.0.0.0/", "1.1.1.1/-1"] {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0/8",
+            "a",
+            "10.0.0.0/",
+            "1.1.1.1/-1",
+            "::ffff:0:0/95",
+        ] {
             assert_eq!(bad.parse::<Network>(), Err(BadNetwork), "{bad}");
         }
     }
@@ -195,6 +218,24 @@ mod tests {
         assert_eq!(of(&["10.0.0.0/8"], "10.0.0.1", &ports).unwrap(), "2001:db8::1");
         let nobody = Request::new(());
         assert_eq!(proxies(&["0.0.0.0/0"]).address(Head::from(&nobody)), None);
+    }
+
+    #[test]
+    fn nothing_before_an_unreadable_hop_is_believed() {
+        for (lines, expected) in [
+            (&[&b"6.6.6.6"[..], b"\xff"][..], "10.0.0.1"),
+            (&[b"6.6.6.6", b"\xff, 10.0.0.2"], "10.0.0.2"),
+            (&[b"6.6.6.6", b"\xff, 203.0.113.9"], "203.0.113.9"),
+            (&[b"6.6.6.6", b""], "10.0.0.1"),
+        ] {
+            let mut request = from_peer("10.0.0.1", &[]);
+            for line in lines {
+                let line = http::HeaderValue::from_bytes(line).unwrap();
+                request.headers_mut().append(FORWARDED_FOR, line);
+            }
+            let found = proxies(&["10.0.0.0/8"]).address(Head::from(&request));
+            assert_eq!(found, Some(address(expected)), "{lines:?}");
+        }
     }
 
     #[test]

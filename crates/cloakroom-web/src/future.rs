@@ -6,11 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::Response;
+use http_body::Body;
 use pin_project_lite::pin_project;
 
+use crate::ResponseBody;
 use crate::visit::Visit;
 
-type Finishing<R> = Pin<Box<dyn Future<Output = Response<R>> + Send>>;
+type Finishing<R> = Pin<Box<dyn Future<Output = Response<ResponseBody<R>>> + Send>>;
 
 pin_project! {
     /// Waits for the inner service, and then for its session to be committed. Dropped before that,
@@ -38,16 +40,16 @@ impl<F, R> fmt::Debug for ResponseFuture<F, R> {
 impl<F, R, E> Future for ResponseFuture<F, R>
 where
     F: Future<Output = Result<Response<R>, E>>,
-    R: From<Bytes> + Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
 {
-    type Output = F::Output;
+    type Output = Result<Response<ResponseBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let finishing = match this.finishing {
             Some(finishing) => finishing,
             None => {
-                let response = ready!(this.inner.poll(cx))?;
+                let response = ready!(this.inner.poll(cx))?.map(ResponseBody::of_service);
                 match this.visit.opened() {
                     Some(opened) => this.finishing.insert(Box::pin(opened.finish(response))),
                     None => return Poll::Ready(Ok(this.visit.dress(response))),

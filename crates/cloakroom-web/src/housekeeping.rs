@@ -44,7 +44,8 @@ async fn keep_house(sessions: Sessions, every: Duration) {
         pauses = match sweep_all(&sessions).await {
             Ok(()) => 1,
             Err(error) => {
-                tracing::warn!(%error, "sessions could not be swept");
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "sessions could not be swept");
                 (2 * pauses).min(LONGEST_WAIT)
             }
         };

@@ -11,6 +11,9 @@ use crate::{Head, Refusal, SessionService, Transport};
 
 /// Gives every request of a service its session.
 ///
+/// The service may answer with any body of [`Bytes`](bytes::Bytes); the layer makes a
+/// [`ResponseBody`](crate::ResponseBody) of it.
+///
 /// ```
 /// # use cloakroom_core::{MemoryStore, Sessions};
 /// use cloakroom_web::{CookieConfig, SessionLayer, TokioTimer, Transport};
@@ -90,7 +93,8 @@ impl SessionLayer {
 impl Setting {
     /// Opens the session that a request's tokens lead to, or an empty one.
     pub(crate) async fn open(&self, head: Head<'_>) -> Result<cloakroom_core::Session, Refusal> {
-        let most = self.sessions.policy().tokens_tried;
+        // One more than may be: so many are refused, and none is hidden.
+        let most = self.sessions.policy().tokens_tried.saturating_add(1);
         let tokens = self.transport.tokens(head.headers, most);
         let client = match self.record_client {
             true => self.proxies.client(head),

@@ -35,6 +35,7 @@
 //! 5. A token is sent when it is made, once, on a response that must not be stored. A cookie is
 //!    cleared by the request that ended the session, and never for a session that is not found.
 
+mod body;
 mod client;
 #[cfg(feature = "axum")]
 mod extract;
@@ -51,6 +52,7 @@ mod timer;
 pub mod transport;
 mod visit;
 
+pub use body::ResponseBody;
 pub use client::{BadNetwork, Network, PeerAddr};
 pub use future::ResponseFuture;
 pub use head::Head;

@@ -6,13 +6,48 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cloakroom_core::{Error, Limit};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER,
+};
 use http::{HeaderValue, Response, StatusCode};
+use http_body::Body;
 
 /// What a request gets instead of what it asked for, because of its session.
 ///
 /// As a response it is JSON, `{"error": code, "message": message}`, or a small page for those that
 /// prefer HTML. It tells clients what they can do; the log has the rest.
+///
+/// The response has the refusal in its extensions, so that a layer outside of the
+/// [`SessionLayer`](crate::SessionLayer) can make a page of the application's own:
+///
+/// ```
+/// use axum::{Router, middleware::map_response, response::Response};
+/// use cloakroom_web::Refusal;
+/// # use cloakroom_core::{MemoryStore, Sessions};
+/// # use cloakroom_web::{SessionLayer, TokioTimer};
+/// use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+///
+/// async fn own_page(mut response: Response) -> Response {
+///     let Some(refusal) = response.extensions().get::<Refusal>() else {
+///         return response;
+///     };
+///     let page = format!("<h1>{refusal}</h1>");
+///     *response.body_mut() = page.into();
+///     // The other headers stay: one of them may carry a token.
+///     let headers = response.headers_mut();
+///     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+///     headers.remove(CONTENT_LENGTH);
+///     response
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sessions = Sessions::builder(MemoryStore::new(), TokioTimer).build()?;
+/// let app: Router = Router::new()
+///     .layer(SessionLayer::new(sessions))
+///     .layer(map_response(own_page));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Refusal {
     kind: &'static Kind,
@@ -29,6 +64,7 @@ struct Kind {
     retry_after: Option<HeaderValue>,
 }
 
+const JSON: &str = "application/json";
 const SECOND: Option<HeaderValue> = Some(HeaderValue::from_static("1"));
 
 macro_rules! kinds {
@@ -59,6 +95,8 @@ kinds! {
         "A login has just replaced this session's token. Send the request again with the new one.";
     TWO_SESSIONS = BAD_REQUEST "two_sessions"
         "The request carries the tokens of two sessions. Delete this site's cookies, then sign in again.";
+    TOO_MANY_TOKENS = BAD_REQUEST "too_many_tokens"
+        "The request carries more session tokens than it may. Delete this site's cookies, then sign in again.";
     SEATS = CONFLICT "too_many_sessions"
         "You are signed in elsewhere as often as you may be. Sign out there first.";
     FULL = INSUFFICIENT_STORAGE "session_full"
@@ -75,6 +113,7 @@ impl Kind {
             Error::Ended => &ENDED,
             Error::Settling => &SETTLING,
             Error::TwoSessions { .. } => &TWO_SESSIONS,
+            Error::TooManyTokens { .. } => &TOO_MANY_TOKENS,
             Error::Limit(Limit::Seats { .. }) => &SEATS,
             Error::Limit(_) | Error::AttributeTooLarge { .. } => &FULL,
             _ => &FAULT,
@@ -134,12 +173,12 @@ impl Refusal {
     }
 
     /// The response, as JSON. A [`SessionLayer`](crate::SessionLayer) makes it a page for clients
-    /// that prefer one.
+    /// that prefer one, as long as its body, type and status are these.
     pub fn response<B: From<Bytes>>(self) -> Response<B> {
         let mut response = Response::new(B::from(self.json()));
         *response.status_mut() = self.kind.status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(after) = &self.kind.retry_after {
             headers.insert(RETRY_AFTER, after.clone());
@@ -148,16 +187,33 @@ impl Refusal {
         response
     }
 
-    /// Turns a response that is a refusal into a page, where that is what its client likes.
-    pub(crate) fn dress<B: From<Bytes>>(mut response: Response<B>, html: bool) -> Response<B> {
-        let Some(refusal) = response.extensions_mut().remove::<Self>().filter(|_| html) else {
+    /// Turns a response that is a refusal into a page, where that is what its client likes. What the
+    /// application has made of a refusal, or has compressed, stays as it is.
+    pub(crate) fn dress<B>(mut response: Response<B>, html: bool) -> Response<B>
+    where
+        B: Body + From<Bytes>,
+    {
+        let refusal = response.extensions().get::<Self>();
+        let Some(refusal) = refusal.filter(|refusal| html && refusal.is_whole(&response)) else {
             return response;
         };
         *response.body_mut() = B::from(refusal.page());
         let headers = response.headers_mut();
         headers.remove(CONTENT_LENGTH);
+        headers.remove(ETAG);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         response
+    }
+
+    /// Whether `response` still is what [`Self::response`] has made, as far as that can be told
+    /// without reading its body.
+    fn is_whole<B: Body>(&self, response: &Response<B>) -> bool {
+        let headers = response.headers();
+        let json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == JSON);
+        let length = u64::try_from(self.json().len()).ok();
+        json && !headers.contains_key(CONTENT_ENCODING)
+            && response.status() == self.kind.status
+            && response.body().size_hint().exact() == length
     }
 
     fn json(&self) -> Bytes {

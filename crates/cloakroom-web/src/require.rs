@@ -11,8 +11,8 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::return_path::percent_encoded;
-use crate::{Head, Refusal, Session, safe_return_path, session};
+use crate::return_path::{percent_encoded, printable};
+use crate::{Head, Refusal, ResponseBody, Session, safe_return_path, session};
 
 /// Answers 401 where nobody is signed in.
 ///
@@ -40,7 +40,16 @@ pub struct RequireRole {
 #[derive(Clone, Debug, Default)]
 struct Demand {
     role: Option<Arc<str>>,
-    login_page: Option<Arc<str>>,
+    login_page: Option<Arc<LoginPage>>,
+}
+
+/// Where somebody signs in. Always printable.
+#[derive(Clone, Debug)]
+struct LoginPage {
+    /// With the query, if there is one.
+    path: String,
+    /// With its `#`, or empty.
+    fragment: String,
 }
 
 impl RequireLogin {
@@ -50,9 +59,10 @@ impl RequireLogin {
     }
 
     /// Sends a browser that navigates to this path instead, with the path and the query that it
-    /// asked for in `return_to`; see [`safe_return_path`]. Others still get 401.
+    /// asked for in `return_to`, before any fragment of `path`; see [`safe_return_path`]. Others
+    /// still get 401. What no address can hold, such as a line break, is percent-encoded.
     pub fn login_page(mut self, path: &str) -> Self {
-        self.demand.login_page = Some(path.into());
+        self.demand.login_page = Some(Arc::new(LoginPage::new(path)));
         self
     }
 }
@@ -66,7 +76,7 @@ impl RequireRole {
     /// Sends a browser that navigates, and has nobody signed in, to this path; as
     /// [`RequireLogin::login_page`] does.
     pub fn login_page(mut self, path: &str) -> Self {
-        self.demand.login_page = Some(path.into());
+        self.demand.login_page = Some(Arc::new(LoginPage::new(path)));
         self
     }
 }
@@ -124,17 +134,28 @@ impl Demand {
     fn denial(&self, refusal: Refusal, head: Head<'_>) -> Denial {
         let anonymous = refusal.status() == StatusCode::UNAUTHORIZED;
         let page = self.login_page.as_ref().filter(|_| anonymous && head.is_navigation());
-        let location = page.and_then(|page| location(page, head.path_and_query()));
+        let location = page.and_then(|page| page.location(head.path_and_query()));
         location.map_or(Denial::Refused(refusal), Denial::Elsewhere)
     }
 }
 
-fn location(page: &str, from: &str) -> Option<HeaderValue> {
-    let Some(from) = safe_return_path(from) else {
-        return HeaderValue::from_str(page).ok();
-    };
-    let sign = if page.contains('?') { '&' } else { '?' };
-    HeaderValue::try_from(format!("{page}{sign}return_to={}", percent_encoded(from))).ok()
+impl LoginPage {
+    fn new(path: &str) -> Self {
+        let path = printable(path);
+        let (path, fragment) = path.split_at(path.find('#').unwrap_or(path.len()));
+        Self { path: path.to_owned(), fragment: fragment.to_owned() }
+    }
+
+    /// The page's address, for somebody who has asked for `from`.
+    fn location(&self, from: &str) -> Option<HeaderValue> {
+        let Self { path, fragment } = self;
+        let Some(from) = safe_return_path(from) else {
+            return HeaderValue::try_from(format!("{path}{fragment}")).ok();
+        };
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let from = percent_encoded(from);
+        HeaderValue::try_from(format!("{path}{sign}return_to={from}{fragment}")).ok()
+    }
 }
 
 impl Denial {
@@ -158,11 +179,10 @@ where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
-    R: From<Bytes>,
 {
-    type Response = Response<R>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -178,7 +198,8 @@ where
             if let Err(denial) = demand.check(Head::from(&parts)).await {
                 return Ok(denial.response());
             }
-            inner.call(Request::from_parts(parts, body)).await
+            let response = inner.call(Request::from_parts(parts, body)).await?;
+            Ok(response.map(ResponseBody::of_service))
         })
     }
 }

@@ -35,18 +35,25 @@ fn is_dots(segment: &str) -> bool {
 
 /// Writes a text so that it can be a query's value.
 pub(crate) fn percent_encoded(text: &str) -> String {
+    encoded(text, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+}
+
+/// Writes an address so that a header can hold it: as it is, where it is one.
+pub(crate) fn printable(address: &str) -> String {
+    encoded(address, |byte| byte.is_ascii_graphic())
+}
+
+/// Writes all bytes but the `plain` ones as `%` and two digits.
+fn encoded(text: &str, plain: impl Fn(u8) -> bool) -> String {
     use std::fmt::Write;
 
     let mut encoded = String::with_capacity(text.len() + 16);
     for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
+        if plain(byte) {
+            encoded.push(char::from(byte));
+        } else {
             // Writing to a string does not fail.
-            _ => {
-                let _ = write!(encoded, "%{byte:02X}");
-            }
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

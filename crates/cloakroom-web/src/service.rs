@@ -5,11 +5,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
-use crate::ResponseFuture;
 use crate::layer::Setting;
 use crate::visit::Visit;
+use crate::{ResponseBody, ResponseFuture};
 
 /// A service whose requests have sessions. Made by [`SessionLayer`](crate::SessionLayer).
 #[derive(Clone, Debug)]
@@ -27,9 +28,9 @@ impl<S> SessionService<S> {
 impl<S, B, R> Service<Request<B>> for SessionService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    R: From<Bytes> + Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
 {
-    type Response = Response<R>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future, R>;
 

@@ -13,6 +13,10 @@ pub use cookie::{BadCookie, CookieConfig, SameSite, Secure};
 use self::cookie::Cookie;
 use self::header::Header;
 
+/// What shared caches heed before `Cache-Control` (RFC 9213).
+const FOR_SHARED_CACHES: [HeaderName; 2] =
+    [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
+
 /// How tokens come in and go out. By default in the cookie of [`CookieConfig::default`].
 #[derive(Clone, Debug)]
 pub struct Transport {
@@ -54,17 +58,29 @@ impl Transport {
         Self { cookie: None, header: Some(Header::Named(name)) }
     }
 
-    /// Takes tokens in either way. A request that has the header, if an empty one, is answered in
-    /// the header and its cookies are not looked at; any other is answered in the cookie.
+    /// Carries tokens as each client likes. A request that has `Authorization: Bearer`, if without a
+    /// token, is answered as by [`Self::bearer`], and its cookies are not looked at; any other is
+    /// answered in the cookie.
     ///
     /// ```
-    /// use cloakroom_web::Transport;
+    /// use cloakroom_web::{CookieConfig, Transport};
     ///
-    /// let transport = Transport::either(Transport::default(), Transport::bearer());
+    /// let transport = Transport::cookie_or_bearer(CookieConfig::default())?;
+    /// # Ok::<_, cloakroom_web::BadCookie>(())
     /// ```
-    #[must_use]
-    pub fn either(first: Self, second: Self) -> Self {
-        Self { cookie: first.cookie.or(second.cookie), header: first.header.or(second.header) }
+    ///
+    /// # Errors
+    /// As [`Self::cookie`].
+    pub fn cookie_or_bearer(config: CookieConfig) -> Result<Self, BadCookie> {
+        Ok(Self { cookie: Some(config.build()?), header: Some(Header::Bearer) })
+    }
+
+    /// Carries tokens as each client likes: as [`Self::cookie_or_bearer`], in the header `name`.
+    ///
+    /// # Errors
+    /// As [`Self::cookie`].
+    pub fn cookie_or_header(config: CookieConfig, name: HeaderName) -> Result<Self, BadCookie> {
+        Ok(Self { cookie: Some(config.build()?), header: Some(Header::Named(name)) })
     }
 
     /// Which way this request came, and its answer goes.
@@ -91,6 +107,9 @@ impl Transport {
 
     /// Writes onto a response what its client has to be told, and that nobody may store it.
     pub(crate) fn answer(&self, reply: &Reply, to: &Recipient, headers: &mut HeaderMap) {
+        for name in FOR_SHARED_CACHES {
+            headers.remove(name);
+        }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match (to.way, &self.cookie, &self.header) {
             (Way::Cookie, Some(cookie), _) => {

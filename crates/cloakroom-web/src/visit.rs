@@ -4,11 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::Response;
+use http_body::Body;
 use tokio::sync::OnceCell;
 
 use crate::layer::Setting;
 use crate::transport::{Recipient, Way};
-use crate::{Head, Refusal, Session};
+use crate::{Head, Refusal, ResponseBody, Session};
 
 /// What a request carries in its extensions. Clones are the same visit.
 #[derive(Clone)]
@@ -42,7 +43,10 @@ pub(crate) struct Opened {
 /// ```
 /// use cloakroom_core::Slot;
 /// use cloakroom_web::{Refusal, session};
+/// # use cloakroom_core::{MemoryStore, Sessions};
+/// # use cloakroom_web::{SessionLayer, TokioTimer};
 /// use http::{Request, Response};
+/// use tower::{ServiceBuilder, service_fn};
 ///
 /// const VISITS: Slot<u64> = Slot::new("visits");
 ///
@@ -51,6 +55,16 @@ pub(crate) struct Opened {
 ///     session.update(VISITS, |visits| *visits += 1)?;
 ///     Ok(Response::new(format!("{:?}", session.get(VISITS)?)))
 /// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sessions = Sessions::builder(MemoryStore::new(), TokioTimer).build()?;
+/// let service = ServiceBuilder::new()
+///     .layer(SessionLayer::new(sessions))
+///     .service(service_fn(visits::<()>));
+/// # fn is_service<S: tower::Service<Request<()>>>(_: S) {}
+/// # is_service(service);
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// # Errors
@@ -90,7 +104,10 @@ impl Visit {
     }
 
     /// Makes a refusal in `response` one that its client can read.
-    pub(crate) fn dress<R: From<Bytes>>(&self, response: Response<R>) -> Response<R> {
+    pub(crate) fn dress<R>(&self, response: Response<ResponseBody<R>>) -> Response<ResponseBody<R>>
+    where
+        R: Body<Data = Bytes>,
+    {
         let html = self.0.client.get().is_some_and(|client| client.html);
         Refusal::dress(response, html)
     }
@@ -109,7 +126,13 @@ impl Asking {
 impl Opened {
     /// Commits the session, and writes on the response what the client has to be told; where that
     /// fails, a refusal takes the response's place.
-    pub(crate) async fn finish<R: From<Bytes>>(self, response: Response<R>) -> Response<R> {
+    pub(crate) async fn finish<R>(
+        self,
+        response: Response<ResponseBody<R>>,
+    ) -> Response<ResponseBody<R>>
+    where
+        R: Body<Data = Bytes>,
+    {
         let Self { setting, client: Asking { way, https, html }, session } = self;
         let (mut response, reply) = match setting.sessions.finish(&session).await {
             Ok(reply) => (response, reply),

@@ -8,7 +8,9 @@ use std::error::Error;
 
 use axum::routing::get;
 use axum::{Json, Router};
-use cloakroom::{MemoryStore, Refusal, Session, SessionLayer, Sessions, Slot, Transport};
+use cloakroom::{
+    BadCookie, CookieConfig, MemoryStore, Refusal, Session, SessionLayer, Sessions, Slot, Transport,
+};
 use http::HeaderName;
 
 const NOTES: Slot<Vec<String>> = Slot::new("notes");
@@ -30,16 +32,16 @@ async fn add(session: Session, note: String) -> Result<Json<usize>, Refusal> {
     Ok(Json(session.transact(NOTES, add).await?))
 }
 
-pub(crate) fn app(sessions: Sessions) -> Router {
-    let transport = Transport::either(Transport::default(), Transport::header(TOKEN));
-    Router::new()
+pub(crate) fn app(sessions: Sessions) -> Result<Router, BadCookie> {
+    let transport = Transport::cookie_or_header(CookieConfig::default(), TOKEN)?;
+    Ok(Router::new()
         .route("/notes", get(list).post(add))
-        .layer(SessionLayer::new(sessions).transport(transport))
+        .layer(SessionLayer::new(sessions).transport(transport)))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let sessions = cloakroom::sessions(MemoryStore::new()).build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, app(sessions)).await?)
+    Ok(axum::serve(listener, app(sessions)?).await?)
 }

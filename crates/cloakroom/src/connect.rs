@@ -11,7 +11,7 @@ use cloakroom_core::{MemoryStore, Store};
 /// |---|---|---|
 /// | `memory:` | this process's memory, a new one each time | |
 /// | `sqlite://path` | an SQLite file, for the processes of one machine | `sqlite` |
-/// | `redis://host:port/db`, `rediss://...` | a Redis server | `redis` |
+/// | `redis://host:port/db` | a Redis server | `redis` |
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,10 +25,11 @@ use cloakroom_core::{MemoryStore, Store};
 /// Where the URL is none of these, where the store's feature is not built in, and where the store
 /// cannot be used.
 pub async fn connect(url: &str) -> Result<Arc<dyn Store>, ConnectError> {
-    match scheme(url)? {
+    match &*scheme(url)?.to_ascii_lowercase() {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         "sqlite" => sqlite(url).await,
-        "redis" | "rediss" => redis(url).await,
+        "redis" => redis(url).await,
+        "rediss" => Err(ConnectError::NoTls),
         scheme => Err(ConnectError::UnknownScheme { scheme: scheme.to_owned() }),
     }
 }
@@ -54,6 +55,9 @@ pub enum ConnectError {
         /// The feature of the crate `cloakroom` that brings it.
         feature: &'static str,
     },
+    /// The URL asks for TLS to Redis.
+    #[error("TLS to Redis is not built in yet: `rediss://` cannot be used")]
+    NoTls,
     /// The store says why it cannot be used.
     #[error(transparent)]
     Store(Box<dyn Error + Send + Sync>),
@@ -108,6 +112,8 @@ mod tests {
     async fn an_unknown_store_is_named_and_a_password_is_not() {
         for (url, says) in [
             ("postgres://me:hunter2@host/db", "`postgres` is no store"),
+            ("rediss://:hunter2@host", "TLS to Redis is not built in yet"),
+            ("RedisS://:hunter2@host", "TLS to Redis is not built in yet"),
             ("hunter2", "not the URL of a store"),
             ("", "not the URL of a store"),
             ("hunter2 x:y", "not the URL of a store"),

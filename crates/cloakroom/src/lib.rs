@@ -26,13 +26,17 @@
 //! # }
 //! ```
 //!
+//! Over plain HTTP, browsers take the cookie from `localhost` only, for it is `Secure`. For
+//! development on another host there is
+//! [`CookieConfig::insecure_plain_http`](CookieConfig::insecure_plain_http).
+//!
 //! `update` is replayed where another request came first, on any node: 64 requests at once count
 //! 64. `set` writes whatever was there; two requests that set different attributes both win.
 //!
 //! # A typed cart
 //!
 //! ```
-//! use cloakroom::{Error, Refusal, Session, Slot};
+//! use cloakroom::{Refusal, Session, Slot};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Default, Serialize, Deserialize)]
@@ -59,7 +63,9 @@
 //!
 //! ```
 //! use axum::{Router, response::Redirect, routing::{get, post}};
-//! use cloakroom::{Login, Refusal, RequireLogin, Session, SignedIn};
+//! use cloakroom::{
+//!     Login, MemoryStore, Refusal, RequireLogin, Session, SessionLayer, SignedIn,
+//! };
 //!
 //! async fn log_in(session: Session) -> Result<Redirect, Refusal> {
 //!     // After the password was checked. The token is replaced.
@@ -76,11 +82,16 @@
 //!     format!("Hello, {principal}.")
 //! }
 //!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions = cloakroom::sessions(MemoryStore::new()).build()?;
 //! let app: Router = Router::new()
 //!     .route("/account", get(account))
-//!     .layer(RequireLogin::new().login_page("/login"))
+//!     .layer(RequireLogin::new().login_page("/login")) // for the routes above it
 //!     .route("/login", post(log_in))
-//!     .route("/logout", post(log_out));
+//!     .route("/logout", post(log_out))
+//!     .layer(SessionLayer::new(sessions)); // around all of them
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! `sessions.of_principal("ada")` lists her sessions, `sessions.end_all("ada", None)` ends them, on
@@ -110,13 +121,41 @@
 //! # }
 //! ```
 //!
+//! # When a session ends
+//!
+//! A [`Listener`] hears that a session has ended, however it did, on one node of all. It is written
+//! with [`async_trait`](macro@async_trait).
+//!
+//! ```
+//! use cloakroom::{Ending, Listener, MemoryStore, async_trait};
+//!
+//! #[derive(Debug)]
+//! struct Carts;
+//!
+//! #[async_trait]
+//! impl Listener for Carts {
+//!     async fn on_ended(
+//!         &self,
+//!         ending: &Ending,
+//!     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//!         println!("what {} held is free again: {:?}", ending.key, ending.reason);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let sessions = cloakroom::sessions(MemoryStore::new()).listener(Carts).build()?;
+//! # Ok::<_, cloakroom::policy::BadPolicy>(())
+//! ```
+//!
 //! # Without axum, and without HTTP
 //!
 //! Any tower service asks [`session`](fn@session) for its request's session. What is not HTTP opens
-//! sessions itself, by [`Sessions::open`] and [`Sessions::finish`]; the example `no_http` does.
+//! sessions itself, by [`Sessions::open`] and [`Sessions::finish`]; the example `no_http` does. What
+//! [`Sessions::open`] gives becomes a [`Session`] by `into()`.
 
 mod connect;
 
+pub use async_trait::async_trait;
 pub use cloakroom_core::sessions::Builder;
 pub use cloakroom_core::{
     Application, Client, Clock, Commit, Ended, Ending, Error, Event, Guard, Info, Key, Kind, Limit,
@@ -128,11 +167,45 @@ pub use cloakroom_redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use cloakroom_sql::SqlStore;
 pub use cloakroom_web::{
-    BadCookie, BadNetwork, CookieConfig, Head, Housekeeping, Network, PeerAddr, Refusal,
-    RequireLogin, RequireRole, SameSite, Secure, Session, SessionLayer, SignedIn, TokioTimer,
-    Transport, cookies, safe_return_path, session,
+    BadCookie, BadNetwork, CookieConfig, Head, Housekeeping, Network, PeerAddr, Refusal, Require,
+    RequireLogin, RequireRole, ResponseBody, ResponseFuture, SameSite, Secure, Session,
+    SessionLayer, SessionService, SignedIn, TokioTimer, Transport, cookies, safe_return_path,
+    session,
 };
 pub use connect::{ConnectError, connect};
+
+/// Sessions in Redis, with everything that can be set about them.
+///
+/// ```no_run
+/// use cloakroom::redis::{Options, RedisStore};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = Options { prefix: "shop:".to_owned(), ..Options::default() };
+/// let store = RedisStore::connect("redis://127.0.0.1", options).await?;
+/// let sessions = cloakroom::sessions(store).build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "redis")]
+pub mod redis {
+    pub use cloakroom_redis::{ConnectError, Options, RedisStore};
+}
+
+/// Sessions in an SQLite file, with everything that can be set about them.
+///
+/// ```no_run
+/// use cloakroom::sqlite::{Options, SqlStore};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = SqlStore::with_options("sqlite://sessions.db", Options::default()).await?;
+/// let sessions = cloakroom::sessions(store).build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "sqlite")]
+pub mod sqlite {
+    pub use cloakroom_sql::{ConnectError, Options, SqlStore, Synchronous};
+}
 
 /// Begins to set up the sessions kept in `store`, on tokio's clock.
 ///

@@ -100,7 +100,7 @@ async fn a_login_leads_to_no_other_site() {
 #[tokio::test]
 async fn an_app_gets_its_token_in_a_header_and_a_browser_in_a_cookie() {
     const TOKEN: &str = "x-session-token";
-    let app = mobile::app(sessions());
+    let app = mobile::app(sessions()).unwrap();
     let post = |token: &str| Request::post("/notes").header(TOKEN, token);
     let first = send(&app, post(""), "buy milk").await;
     assert!(!first.headers().contains_key(SET_COOKIE));

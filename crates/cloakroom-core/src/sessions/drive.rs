@@ -35,17 +35,14 @@ enum Progress {
     Conflict,
 }
 
-/// Closes a session whose commit is dropped half-way: nobody knows what became of it.
-struct Underway<'a> {
-    session: Option<&'a Session>,
-    drafted: u64,
-}
+/// Closes a session whose commit is dropped half-way: nobody knows what became of it. Its edits stay,
+/// so that the request's end is told of it.
+struct Underway<'a>(Option<&'a Session>);
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
-        if let Some(session) = self.session {
+        if let Some(session) = self.0 {
             session.close();
-            session.drop_edits(self.drafted);
         }
     }
 }
@@ -104,9 +101,9 @@ impl<'a> Drive<'a> {
             self.drafted = view.edits.last();
             let extra = computed.as_mut().map(|(name, compute)| compute_on(&view, name, compute));
             let step = view.plan(self.sessions.policy(), now, extra.transpose()?)?;
-            let mut underway = Underway { session: Some(self.session), drafted: self.drafted };
+            let mut underway = Underway(Some(self.session));
             let progress = self.take(&Try { view, now }, step).await;
-            underway.session = None;
+            underway.0 = None;
             match progress? {
                 Progress::Finished(outcome) => {
                     self.leave(turn, &outcome);

@@ -1,6 +1,8 @@
 //! Sweeping by itself.
 
-use std::sync::Arc;
+use std::error::Error;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +11,9 @@ use cloakroom_testkit::ManualClock;
 use cloakroom_testkit::stores::{Call, Counting, Fail, Failing};
 use cloakroom_web::{Housekeeping, TokioTimer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Metadata, Subscriber};
 
 const EVERY: Duration = Duration::from_secs(60);
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -18,10 +23,7 @@ struct Hears(UnboundedSender<Ended>);
 
 #[async_trait]
 impl Listener for Hears {
-    async fn on_ended(
-        &self,
-        ending: &Ending,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn on_ended(&self, ending: &Ending) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.0.send(ending.reason)?;
         Ok(())
     }
@@ -74,6 +76,53 @@ async fn a_sweep_that_fails_is_made_again_later() {
     house.clock.advance(A_DAY);
     assert!(house.endings.recv().await.is_some());
     assert_eq!(house.failing.failed(), 1);
+}
+
+/// Keeps what the causes of logged errors say.
+#[derive(Clone, Default)]
+struct Causes(Arc<Mutex<Vec<String>>>);
+
+impl Visit for Causes {
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+
+    fn record_error(&mut self, _: &Field, error: &(dyn Error + 'static)) {
+        let causes = std::iter::successors(error.source(), |&error| error.source());
+        self.0.lock().unwrap().extend(causes.map(ToString::to_string));
+    }
+}
+
+impl Subscriber for Causes {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("cloakroom_web")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_says_why_a_sweep_failed() {
+    let causes = Causes::default();
+    let _logging = tracing::subscriber::set_default(causes.clone());
+    let mut house = house(1).await;
+    house.failing.fail_call(Call::Expire, 1, Fail::Before);
+    let _housekeeping = Housekeeping::start(&house.sessions, EVERY);
+    house.clock.advance(A_DAY);
+    assert!(house.endings.recv().await.is_some());
+    assert!(!causes.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,15 @@
 //! What a refused client is told.
 
 use axum::Router;
+use axum::body::Body;
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::get;
 use cloakroom_core::{Error, MemoryStore};
 use cloakroom_testkit::stores::{Fail, Failing};
-use cloakroom_web::{Refusal, Session};
-use http::{Method, StatusCode};
+use cloakroom_web::{Refusal, Session, SessionLayer, SignedIn};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use http::{HeaderValue, Method, StatusCode};
 use std::sync::Arc;
 
 use crate::app::World;
@@ -56,6 +60,77 @@ async fn a_refusal_is_json_or_a_page_as_the_client_likes() {
     let settling = ask(router, &before, "/count", HTML).await.expect(StatusCode::CONFLICT);
     assert_eq!(settling.header("retry-after"), Some("1"));
     is_page(settling, "Conflict");
+}
+
+/// A handler that refuses, with a layer inside of the session's that changes what it answers.
+async fn refused_through(inside: fn(Response) -> Response) -> Answer {
+    let sessions = World::memory().node().sessions.clone();
+    let router = Router::new()
+        .route("/", get(async |_: SignedIn| {}))
+        .layer(map_response(move |response| async move { inside(response) }))
+        .layer(SessionLayer::new(sessions));
+    let mut request = Browser::default().request(Method::GET, "/", "");
+    request.headers_mut().insert("accept", HTML.parse().unwrap());
+    send(&router, request).await.expect(StatusCode::UNAUTHORIZED)
+}
+
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+const TAG: HeaderValue = HeaderValue::from_static("\"abc\"");
+
+fn remade(response: Response, kind: &'static str, body: &'static str) -> Response {
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    Response::from_parts(parts, Body::from(body))
+}
+
+#[tokio::test]
+async fn what_was_made_of_a_refusal_inside_stays() {
+    let compressed = refused_through(|mut response| {
+        response.headers_mut().insert(CONTENT_ENCODING, GZIP);
+        response.headers_mut().insert(ETAG, TAG);
+        response
+    })
+    .await;
+    assert_eq!(compressed.header("content-type"), Some("application/json"));
+    assert_eq!(compressed.header("etag"), Some("\"abc\""));
+    assert!(compressed.body.contains("not_signed_in"), "{compressed:?}");
+
+    let page = refused_through(|response| remade(response, "text/html", "<p>ours")).await;
+    assert_eq!((page.header("content-type"), &*page.body), (Some("text/html"), "<p>ours"));
+    let json = refused_through(|response| remade(response, "application/json", "[]")).await;
+    assert_eq!((json.header("content-type"), &*json.body), (Some("application/json"), "[]"));
+}
+
+#[tokio::test]
+async fn a_page_has_no_tag_of_what_it_replaces() {
+    let page = refused_through(|mut response| {
+        response.headers_mut().insert(ETAG, TAG);
+        response
+    })
+    .await;
+    assert_eq!(page.header("etag"), None);
+    is_page(page, "Unauthorized");
+}
+
+#[tokio::test]
+async fn a_layer_outside_knows_the_refusal() {
+    async fn outside(response: Response) -> Response {
+        let code = response.extensions().get().map(Refusal::code);
+        remade(response, "text/plain", code.unwrap_or("none"))
+    }
+    let world = World::memory();
+    let router = Router::new()
+        .route("/refused", get(async |_: SignedIn| {}))
+        .route("/fine", get(async || "fine"))
+        .layer(SessionLayer::new(world.node().sessions.clone()))
+        .layer(map_response(outside));
+    for accept in [HTML, "application/json"] {
+        let mut request = Browser::default().request(Method::GET, "/refused", "");
+        request.headers_mut().insert("accept", accept.parse().unwrap());
+        assert_eq!(send(&router, request).await.body, "not_signed_in");
+    }
+    assert_eq!(Browser::default().get(&router, "/fine").await.ok(), "none");
 }
 
 #[tokio::test]

@@ -83,6 +83,25 @@ async fn a_navigation_is_sent_to_the_login_page_and_remembers_its_way() {
 }
 
 #[tokio::test]
+async fn a_login_pages_fragment_goes_last_and_what_no_address_holds_is_encoded() {
+    let world = World::memory();
+    for (page, location) in [
+        ("/login#form", "/login?return_to=%2Fa%3Fb#form"),
+        ("/login?c=d#e?f", "/login?c=d&return_to=%2Fa%3Fb#e?f"),
+        ("/login\n", "/login%0A?return_to=%2Fa%3Fb"),
+        ("/sign in/\u{e9}", "/sign%20in/%C3%A9?return_to=%2Fa%3Fb"),
+        ("https://login.example/%20?c", "https://login.example/%20?c&return_to=%2Fa%3Fb"),
+    ] {
+        let app = Router::new()
+            .route("/a", get(async || {}))
+            .layer(RequireLogin::new().login_page(page))
+            .layer(SessionLayer::new(world.node().sessions.clone()));
+        let sent = ask(&app, Method::GET, "/a?b", NAVIGATES).await.expect(StatusCode::SEE_OTHER);
+        assert_eq!(sent.header("location"), Some(location));
+    }
+}
+
+#[tokio::test]
 async fn whoever_does_not_navigate_is_refused_plainly() {
     let world = World::memory();
     let app = app(&world);

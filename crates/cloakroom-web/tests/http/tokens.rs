@@ -103,11 +103,22 @@ async fn an_unknown_token_is_never_adopted_and_shadows_nothing() {
 }
 
 #[tokio::test]
-async fn only_a_few_distinct_tokens_are_tried() {
+async fn more_tokens_than_are_looked_up_are_refused_and_hide_no_session() {
     let (world, store, cookie) = counted().await;
-    let eight: Vec<String> = (0..8).map(|_| guessed()).collect();
-    assert_eq!(who(&world, &[eight.join("; ").as_bytes()]).await.ok(), "nobody");
-    assert_eq!(store.take()[&Call::Load], Policy::default().tokens_tried);
+    let most = Policy::default().tokens_tried;
+    for tokens in [most + 1, 8] {
+        let mut tokens: Vec<String> = (1..tokens).map(|_| guessed()).collect();
+        tokens.push(cookie.clone());
+        let refused = who(&world, &[tokens.join("; ").as_bytes()]).await;
+        let refused = refused.expect(StatusCode::BAD_REQUEST);
+        assert!(refused.body.contains("too_many_tokens"), "{refused:?}");
+        assert!(refused.body.contains("Delete this site's cookies"), "{refused:?}");
+        assert_eq!(store.total(), 0);
+    }
+    let mut few: Vec<String> = (1..most).map(|_| guessed()).collect();
+    few.push(cookie.clone());
+    assert_eq!(who(&world, &[few.join("; ").as_bytes()]).await.ok(), "ada");
+    assert_eq!(store.take()[&Call::Load], most);
     let same = vec![cookie; 8].join("; ");
     assert_eq!(who(&world, &[same.as_bytes()]).await.ok(), "ada");
     assert_eq!(store.take()[&Call::Load], 1);

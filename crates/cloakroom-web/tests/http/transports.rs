@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware::map_response;
+use axum::response::Response;
 use cloakroom_core::{MemoryStore, Policy, Sessions};
 use cloakroom_testkit::ManualClock;
 use cloakroom_web::{
     BadCookie, CookieConfig, PeerAddr, SameSite, Secure, SessionLayer, TokioTimer, Transport,
 };
-use http::{HeaderName, Method, Request};
+use http::{HeaderName, HeaderValue, Method, Request};
 
 use crate::app::routes;
 use crate::browser::{Answer, Browser, send};
@@ -185,8 +187,45 @@ async fn a_header_transport_reads_no_cookie() {
 }
 
 #[tokio::test]
+async fn no_shared_cache_stores_a_token() {
+    const TARGETED: [&str; 3] = ["cache-control", "cdn-cache-control", "surrogate-control"];
+    async fn cacheable(mut response: Response) -> Response {
+        for name in TARGETED {
+            response.headers_mut().insert(name, HeaderValue::from_static("max-age=600"));
+        }
+        response
+    }
+    let clock = ManualClock::default();
+    let sessions = Sessions::builder(MemoryStore::new(), TokioTimer).clock(clock).build().unwrap();
+    let router = routes().layer(map_response(cacheable)).layer(SessionLayer::new(sessions));
+    let browser = Browser::default();
+    let made = browser.post(&router, "/count").await;
+    let plain = browser.get(&router, "/plain").await;
+    let cleared = browser.post(&router, "/logout").await;
+    for told in [made, cleared] {
+        assert!(told.set_cookie().is_some());
+        assert_eq!(TARGETED.map(|name| told.header(name)), [Some("no-store"), None, None]);
+    }
+    assert_eq!(TARGETED.map(|name| plain.header(name)), [Some("max-age=600"); 3]);
+}
+
+#[tokio::test]
+async fn a_cookie_and_a_header_of_ones_own_go_together() {
+    const OURS: HeaderName = HeaderName::from_static("x-ours");
+    let transport = Transport::cookie_or_header(CookieConfig::new("shop"), OURS).unwrap();
+    let router = router(transport, None);
+    let page = Browser::default().post(&router, "/count").await;
+    assert!(page.set_cookie().unwrap().starts_with("__Host-shop="));
+    let app = with_header(&router, "/count", "x-ours", "").await.sets_nothing();
+    assert!(app.header("x-ours").is_some());
+    let bad = Transport::cookie_or_bearer(CookieConfig::new(""));
+    assert_eq!(bad.unwrap_err(), BadCookie::Name);
+}
+
+#[tokio::test]
 async fn either_answers_each_client_in_its_own_way() {
-    let router = router(Transport::either(Transport::default(), Transport::bearer()), None);
+    let transport = Transport::cookie_or_bearer(CookieConfig::default()).unwrap();
+    let router = router(transport, None);
     let browser = Browser::default();
     let by_cookie = browser.post(&router, "/count").await;
     assert!(by_cookie.set_cookie().is_some() && by_cookie.header("x-session-token").is_none());
