@@ -2,7 +2,8 @@
 
 mod demo;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use demo::DemoArgs;
 
@@ -29,13 +30,25 @@ pub(crate) enum Command {
 /// Reads this process's command line. Where it cannot be meant, or asks for help, this ends the
 /// process with the text that says so.
 pub(crate) fn parse() -> Command {
-    Cli::parse().command
+    let mut command = Cli::command();
+    let matches = command.get_matches_mut();
+    read(&mut command, &matches).unwrap_or_else(|error| error.exit())
+}
+
+fn read(command: &mut clap::Command, matches: &ArgMatches) -> Result<Command, Error> {
+    let contradiction = matches.subcommand_matches("demo").and_then(demo::contradiction);
+    if let Some(contradiction) = contradiction {
+        let error = Error::raw(ErrorKind::ArgumentConflict, contradiction);
+        return Err(match command.find_subcommand_mut("demo") {
+            Some(demo) => error.format(demo),
+            None => error,
+        });
+    }
+    Ok(Cli::from_arg_matches(matches)?.command)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -8,6 +8,7 @@ use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
 use crate::link::Link;
+use crate::persistence::{self, Persistence};
 use crate::store::RedisStore;
 
 /// The oldest server that has every command used here.
@@ -48,6 +49,9 @@ pub enum ConnectError {
     /// The URL is not one of a Redis server.
     #[error("the URL of the Redis server is not valid: {0}")]
     Url(&'static str),
+    /// The URL asks for TLS.
+    #[error("TLS to Redis is not built in yet; use redis:// on a trusted network")]
+    Tls,
     /// The prefix has braces, which would put all keys of a cluster into one slot.
     #[error("the prefix of the keys must not contain braces")]
     Prefix,
@@ -94,7 +98,8 @@ pub enum ConnectError {
 
 impl RedisStore {
     /// Connects to the server at `url`, such as `redis://:password@host:6379/0`, and makes sure
-    /// that sessions are safe there.
+    /// that sessions are safe there. A server that keeps nothing on disk is used, with a warning:
+    /// its sessions end when it restarts.
     ///
     /// A server that is lost later is looked for again with every call.
     pub async fn connect(url: &str, options: Options) -> Result<Self, ConnectError> {
@@ -110,13 +115,18 @@ impl RedisStore {
             .set_response_timeout(Some(options.response_timeout))
             .set_pipeline_buffer_size(WAITING);
         let link = Link::new(client, config);
-        check(&link, &address, options.insecure_allow_eviction).await?;
-        Ok(Self::new(link, options.prefix))
+        let persistence = check(&link, &address, options.insecure_allow_eviction).await?;
+        persistence.warn(&address);
+        Ok(Self::new(link, options.prefix, persistence.is_durable()))
     }
 }
 
 /// Reads the URL. What the parser says of a wrong one may repeat parts of it, and is not shown.
 fn parse(url: &str) -> Result<ConnectionInfo, ConnectError> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    if ["rediss", "valkeys"].iter().any(|secure| scheme.eq_ignore_ascii_case(secure)) {
+        return Err(ConnectError::Tls);
+    }
     let info = url.into_connection_info().map_err(|_| {
         ConnectError::Url("expected redis://[name[:password]@]host[:port][/database]")
     })?;
@@ -126,23 +136,28 @@ fn parse(url: &str) -> Result<ConnectionInfo, ConnectError> {
     Ok(info.set_redis_settings(redis).set_tcp_settings(tcp))
 }
 
-/// Makes sure that the server is one that keeps sessions.
-async fn check(link: &Link, address: &str, allow_eviction: bool) -> Result<(), ConnectError> {
+/// Makes sure that the server is one that keeps sessions, and tells for how long.
+async fn check(
+    link: &Link,
+    address: &str,
+    allow_eviction: bool,
+) -> Result<Persistence, ConnectError> {
     let failed = |source| ConnectError::Server { address: address.to_owned(), source };
     link.send(&redis::cmd("PING")).await.map_err(failed)?;
     let about = match link.send(&redis::cmd("INFO")).await {
         Ok(info) => About::read(info),
         Err(store::Error::Refused(reason)) => {
             tracing::warn!(%address, %reason, "the Redis server does not say what it is: make sure that its version is 6.2 or later and its maxmemory-policy noeviction");
-            return Ok(());
+            return Ok(Persistence::Unknown);
         }
         Err(error) => return Err(failed(error)),
     };
-    about.suits(address, allow_eviction)
+    about.suits(address, allow_eviction)?;
+    persistence::of(link, &about).await.map_err(failed)
 }
 
 /// What a server says of itself.
-struct About(String);
+pub(crate) struct About(String);
 
 impl About {
     fn read(info: redis::Value) -> Self {
@@ -153,7 +168,8 @@ impl About {
         })
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    /// What it says under `name`, where it says anything.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0
             .lines()
             .filter_map(|line| line.split_once(':'))
@@ -223,6 +239,15 @@ mod tests {
             let about = About(format!("maxmemory_policy:{policy}\r\n"));
             assert!(about.suits("", true).is_ok());
         }
+    }
+
+    #[test]
+    fn tls_is_said_not_to_be_there() {
+        for url in ["rediss://:hunter2@host", "RedisS://host:6379/0#insecure", "valkeys://host"] {
+            let error = parse(url).unwrap_err();
+            assert!(error.to_string().starts_with("TLS to Redis is not built in yet"), "{url}");
+        }
+        assert!(parse("redis://host").is_ok());
     }
 
     #[test]

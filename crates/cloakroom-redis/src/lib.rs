@@ -18,7 +18,9 @@
 //!
 //! Redis 6.2 or later, or a server that speaks like it, with `maxmemory-policy noeviction`: every
 //! other policy drops living sessions when memory runs short. What survives a crash of the server
-//! is what its persistence keeps; with `appendfsync everysec` that is all but the last second.
+//! is what its persistence keeps; with `appendonly yes` and `appendfsync everysec` that is all but the
+//! last second. A server without persistence is used, with a warning, and said not to be durable.
+//! TLS is not built in: the network between must be one to trust.
 //!
 //! # What a call costs
 //!
@@ -34,6 +36,7 @@ mod fault;
 mod layout;
 mod link;
 mod login;
+mod persistence;
 mod reply;
 mod script;
 mod seats;

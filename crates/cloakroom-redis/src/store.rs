@@ -31,6 +31,8 @@ pub struct RedisStore {
     pub(crate) scripts: Scripts,
     /// Which bucket the next sweep begins with; at first any, so that nodes spread.
     pub(crate) turn: AtomicUsize,
+    /// Whether the server keeps on disk what it is told, as far as it says.
+    durable: bool,
 }
 
 impl fmt::Debug for RedisStore {
@@ -43,12 +45,13 @@ impl fmt::Debug for RedisStore {
 }
 
 impl RedisStore {
-    pub(crate) fn new(link: Link, prefix: String) -> Self {
+    pub(crate) fn new(link: Link, prefix: String, durable: bool) -> Self {
         Self {
             link,
             layout: Layout::new(prefix),
             scripts: Scripts::new(),
             turn: AtomicUsize::new(usize::from(bucket_of(Key::random(Kind::Session)))),
+            durable,
         }
     }
 
@@ -246,7 +249,8 @@ impl Store for RedisStore {
         Some(self)
     }
 
+    /// Durable where the server, as it was at the time of connecting, writes a log or snapshots.
     fn capabilities(&self) -> Capabilities {
-        Capabilities { shared: true, durable: true, keeps_endings: true }
+        Capabilities { shared: true, durable: self.durable, keeps_endings: true }
     }
 }

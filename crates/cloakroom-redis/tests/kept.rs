@@ -372,3 +372,36 @@ async fn the_memory_of_a_session_is_printed() {
     let bytes = (used() - before) / sessions;
     println!("a session of {} bytes takes {bytes}, index included", record.encode().len());
 }
+
+/// Whether a store on the server says that it is durable.
+async fn durable(url: &str) -> bool {
+    let store = RedisStore::connect(url, Options::default()).await.expect("it can be used");
+    store.capabilities().durable
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn durable_is_what_the_server_says() {
+    for (arguments, expected) in [
+        (["--appendonly", "yes", "--save", ""], true),
+        (["--appendonly", "no", "--save", "60 1"], true),
+        (["--appendonly", "no", "--save", ""], false),
+    ] {
+        let server = Redis::start_with(&arguments).await;
+        assert_eq!(durable(&server.url()).await, expected, "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_forbids_the_question_is_judged_by_its_snapshots() {
+    let server = Redis::start_with(&["--appendonly", "no", "--save", "60 1"]).await;
+    server.command(&["ACL", "SETUSER", "app", "on", "nopass", "~*", "+@all", "-config"]);
+    let url = format!("redis://app:any@{}", server.addr());
+    assert!(!durable(&url).await, "nobody knows");
+    server.command(&["BGSAVE"]);
+    while server.command(&["INFO", "persistence"]).contains("rdb_last_bgsave_time_sec:-1") {
+        tokio::task::yield_now().await;
+    }
+    assert!(durable(&url).await);
+    server.command(&["ACL", "SETUSER", "app", "-info"]);
+    assert!(!durable(&url).await, "it says nothing at all");
+}

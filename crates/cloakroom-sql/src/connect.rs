@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cloakroom_core::store;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 use tokio::time::Instant;
 
 use crate::dialect::{Dialect, SQLITE};
 use crate::error::{is_busy, is_not_a_database, is_read_only};
+use crate::identity::{Identity, Lost};
 use crate::options::{Options, Synchronous};
 use crate::{file, schema};
 
@@ -20,12 +22,18 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The database may be the application's own: all tables begin with `cloakroom_`. It is put into
 /// WAL mode. It must not be on a network file system.
 ///
+/// The file must not be removed or replaced while a process has it open. Where it is, every call
+/// that writes or sweeps notices, and from then on every call is refused, until the process is
+/// restarted; what was written before that is lost with the file. Only Unix can tell; elsewhere
+/// nothing is noticed.
+///
 /// Cloning is cheap; clones share the connections.
 #[derive(Clone)]
 pub struct SqlStore {
     pub(crate) dialect: &'static Dialect,
-    pub(crate) writer: SqlitePool,
-    pub(crate) readers: SqlitePool,
+    pub(crate) file: Identity,
+    writer: SqlitePool,
+    readers: SqlitePool,
     path: PathBuf,
 }
 
@@ -48,10 +56,25 @@ impl SqlStore {
     pub async fn with_options(url: &str, options: Options) -> Result<Self, ConnectError> {
         let path = file::path(url)?;
         file::ensure(&path)?;
+        let file = Identity::of(&path);
         prepare(&path, options).await.map_err(|error| error.at(&path))?;
-        let opened = open(&path, options).await.map_err(ConnectError::from);
+        let opened = open(&path, options, &file).await.map_err(ConnectError::from);
+        file.look().map_err(|_| ConnectError::Replaced(path.clone()))?;
         let (writer, readers) = opened.map_err(|error| error.at(&path))?;
-        Ok(Self { dialect: &SQLITE, writer, readers, path })
+        Ok(Self { dialect: &SQLITE, file, writer, readers, path })
+    }
+
+    /// The connection that writes. Whoever asks for it means to write, so it looks first whether
+    /// the file is still there.
+    pub(crate) fn writer(&self) -> Result<&SqlitePool, store::Error> {
+        self.file.look()?;
+        Ok(&self.writer)
+    }
+
+    /// The connections that read.
+    pub(crate) fn readers(&self) -> Result<&SqlitePool, store::Error> {
+        self.file.known()?;
+        Ok(&self.readers)
     }
 
     /// The statements that make the tables, for a database administrator to read.
@@ -119,10 +142,20 @@ async fn use_wal(connection: &mut SqliteConnection) -> Result<(), ConnectError> 
 /// Opens one connection that writes, and those that read.
 ///
 /// A connection in which a rollback has failed, as after SQLite rolled back by itself, still
-/// counts a transaction; it is closed rather than used again.
-async fn open(path: &Path, options: Options) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
+/// counts a transaction; it is closed rather than used again. A connection that is made later must
+/// be to the same file.
+async fn open(
+    path: &Path,
+    options: Options,
+    file: &Identity,
+) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
     let pool = |most| {
+        let file = file.clone();
         SqlitePoolOptions::new()
+            .after_connect(move |_, _| {
+                let same = file.look().map_err(|_| sqlx::Error::Configuration(Lost.into()));
+                Box::pin(async move { same })
+            })
             .max_connections(most)
             .acquire_timeout(options.bounded_busy_timeout())
             .idle_timeout(None)
@@ -166,6 +199,9 @@ pub enum ConnectError {
     /// The file may not be written to.
     #[error("{} is read-only", .0.display())]
     ReadOnly(PathBuf),
+    /// The file was removed or replaced while it was opened.
+    #[error("{} was removed or replaced while it was opened: try again", .0.display())]
+    Replaced(PathBuf),
     /// The file holds something else.
     #[error("{} is not an SQLite database", .0.display())]
     NotADatabase(PathBuf),

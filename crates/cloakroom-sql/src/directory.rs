@@ -12,12 +12,12 @@ use crate::rows::{letter, millis, most};
 #[async_trait]
 impl Directory for SqlStore {
     async fn of_principal(&self, principal: &str, now: Timestamp) -> Result<Vec<(Key, Record)>> {
-        self.seated(&self.readers, principal, now).await
+        self.seated(self.readers()?, principal, now).await
     }
 
     /// Does nothing: a login here is one transaction, so none is ever half-way.
     async fn bar(&self, _principal: &str, _now: Timestamp) -> Result<()> {
-        Ok(())
+        self.file.known()
     }
 
     async fn page(
@@ -33,7 +33,7 @@ impl Directory for SqlStore {
             .bind(behind)
             .bind(millis(now))
             .bind(most(limit))
-            .fetch_all(&self.readers)
+            .fetch_all(self.readers()?)
             .await
             .map_err(asking)?;
         let mut keys = Vec::with_capacity(rows.len());
@@ -45,7 +45,7 @@ impl Directory for SqlStore {
 
     async fn count(&self, kind: Kind, now: Timestamp) -> Result<u64> {
         let query = sqlx::query_scalar(self.dialect.count).bind(letter(kind)).bind(millis(now));
-        let count: i64 = query.fetch_one(&self.readers).await.map_err(asking)?;
+        let count: i64 = query.fetch_one(self.readers()?).await.map_err(asking)?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
 }

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteExecutor};
 
 use crate::connect::SqlStore;
-use crate::error::{asking, writing};
+use crate::error::{asking, committing, writing};
 use crate::rows::{Stored, bind_key, kind, millis, most};
 
 #[async_trait]
@@ -15,7 +15,7 @@ impl Endings for SqlStore {
     /// Reads first, so that asking in vain takes nobody's turn to write. One that cannot be read
     /// is leased as well, to nobody: it stands in no other's way.
     async fn lease(&self, limit: usize, until: Timestamp, now: Timestamp) -> Result<Vec<Ending>> {
-        if self.lapsed(&self.readers, 1, now).await?.is_empty() {
+        if self.lapsed(self.readers()?, 1, now).await?.is_empty() {
             return Ok(Vec::new());
         }
         let mut tx = self.begin().await?;
@@ -30,13 +30,13 @@ impl Endings for SqlStore {
                 .map_err(asking)?;
             leased.extend(ending(&row)?);
         }
-        tx.commit().await.map_err(writing)?;
+        tx.commit().await.map_err(committing)?;
         Ok(leased)
     }
 
     async fn acknowledge(&self, key: Key) -> Result<()> {
         let query = bind_key(sqlx::query(self.dialect.acknowledge), key);
-        query.execute(&self.writer).await.map_err(writing)?;
+        query.execute(self.writer()?).await.map_err(writing)?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const READONLY: i32 = 8;
 const IOERR: i32 = 10;
+const CORRUPT: i32 = 11;
 const NOTADB: i32 = 26;
 
 /// Codes after which a statement, and a COMMIT too, certainly has changed nothing: ERROR, PERM,
@@ -22,12 +23,25 @@ pub(crate) fn asking(error: sqlx::Error) -> Error {
     }
 }
 
-/// An error of COMMIT, or of a statement that is a transaction of its own.
+/// An error of a statement that is a transaction of its own.
+///
+/// A damaged page is stumbled over while the statement reads its way, before anything is kept. A
+/// damaged index of the log, in shared memory, would be met only after that; it says the same, and
+/// is left out of account: what was written then is seen by nobody, unless a recovery of the log
+/// brings it back.
+pub(crate) fn writing(error: sqlx::Error) -> Error {
+    match result_code(&error) {
+        Some(CORRUPT) => Error::Refused(error.into()),
+        _ => committing(error),
+    }
+}
+
+/// An error of COMMIT.
 ///
 /// A busy COMMIT leaves the transaction open, to be rolled back, and a full disk has SQLite roll
 /// it back. An I/O error tells nothing: the log may hold the commit and bring it back when it is
 /// next read.
-pub(crate) fn writing(error: sqlx::Error) -> Error {
+pub(crate) fn committing(error: sqlx::Error) -> Error {
     match result_code(&error) {
         Some(BUSY | LOCKED) => Error::Unreachable(error.into()),
         Some(code) if REFUSALS.contains(&code) => Error::Refused(error.into()),
@@ -73,7 +87,7 @@ mod tests {
 
     async fn limit_pages(store: &SqlStore, pages: &'static str) {
         let query = sqlx::query(pages);
-        query.fetch_one(&store.writer).await.unwrap();
+        query.fetch_one(store.writer().unwrap()).await.unwrap();
     }
 
     fn large(sign_in: Option<SignIn>) -> Commit {

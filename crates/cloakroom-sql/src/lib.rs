@@ -15,6 +15,7 @@ mod directory;
 mod endings;
 mod error;
 mod file;
+mod identity;
 mod options;
 mod rows;
 mod schema;

@@ -8,20 +8,26 @@ use cloakroom_core::{Commit, Ending, Guard, Key, Kind, Limit, Outcome, Record, T
 use sqlx::{Row, Sqlite, SqliteConnection, SqliteExecutor, Transaction};
 
 use crate::connect::SqlStore;
-use crate::error::{asking, writing};
+use crate::error::{asking, committing, writing};
 use crate::rows::{Stored, bind_key, bind_record, kind, millis, most, version};
 
 impl SqlStore {
     /// Begins a transaction that may write. Dropped before it is committed, it is rolled back.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        let begun = self.writer.begin_with(self.dialect.begin).await;
+        let begun = self.writer()?.begin_with(self.dialect.begin).await;
         begun.map_err(asking)
     }
 
     async fn read(&self, from: impl SqliteExecutor<'_>, key: Key) -> Result<Option<Stored>> {
         let query = bind_key(sqlx::query(self.dialect.load), key);
-        let row = query.fetch_optional(from).await.map_err(asking)?;
-        row.map(|row| Stored::decode(key, row.try_get(0).map_err(asking)?)).transpose()
+        let row = query.fetch_optional(from).await;
+        // A connection that is made only now finds a file that was removed missing.
+        if row.is_err() {
+            self.file.look()?;
+        }
+        row.map_err(asking)?
+            .map(|row| Stored::decode(key, row.try_get(0).map_err(asking)?))
+            .transpose()
     }
 
     /// Stores a new record; false where there is one already.
@@ -137,7 +143,7 @@ impl SqlStore {
             None => self.insert(&mut *tx, key, record).await,
         }
         .map_err(asking)?;
-        tx.commit().await.map_err(writing)?;
+        tx.commit().await.map_err(committing)?;
         let replaced = before.map(|before| Box::new(before.record));
         Ok(Created::Done { replaced })
     }
@@ -149,14 +155,14 @@ impl SqlStore {
         commit: &Commit,
         now: Timestamp,
     ) -> Result<Option<Outcome>> {
-        let Some(before) = self.read(&self.readers, key).await? else {
+        let Some(before) = self.read(self.readers()?, key).await? else {
             return Ok(Some(Outcome::Gone));
         };
         let (outcome, after) = before.record.apply(commit, now);
         let Some(after) = after else {
             return Ok(Some(outcome));
         };
-        let written = self.update(&self.writer, &before, &after).await;
+        let written = self.update(self.writer()?, &before, &after).await;
         Ok(written.map_err(writing)?.then_some(outcome))
     }
 
@@ -181,7 +187,7 @@ impl SqlStore {
             return Ok(Outcome::Refused(limit));
         }
         self.update(&mut *tx, &before, &after).await.map_err(asking)?;
-        tx.commit().await.map_err(writing)?;
+        tx.commit().await.map_err(committing)?;
         Ok(outcome)
     }
 
@@ -198,7 +204,7 @@ impl SqlStore {
                 .bind(behind.1)
                 .bind(behind.2)
                 .bind(most(wanted))
-                .fetch_all(&self.readers)
+                .fetch_all(self.readers()?)
                 .await
                 .map_err(asking)?;
             for row in &rows {
@@ -232,7 +238,7 @@ impl SqlStore {
                 claimed.push(Ending { key, reason, record });
             }
         }
-        tx.commit().await.map_err(writing)?;
+        tx.commit().await.map_err(committing)?;
         Ok(claimed)
     }
 }
@@ -246,7 +252,7 @@ fn indexed(record: &Record) -> (Option<&str>, Option<Timestamp>, Option<Timestam
 #[async_trait]
 impl Store for SqlStore {
     async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>> {
-        let stored = self.read(&self.readers, key).await?;
+        let stored = self.read(self.readers()?, key).await?;
         let living = stored.filter(|stored| !stored.record.is_over(now));
         Ok(living.map(|stored| stored.record))
     }
@@ -260,7 +266,7 @@ impl Store for SqlStore {
     ) -> Result<Created> {
         let needs_seat = record.principal.is_some() && seats.is_some();
         if !needs_seat {
-            let created = self.insert(&self.writer, key, record).await;
+            let created = self.insert(self.writer()?, key, record).await;
             if created.map_err(writing)? {
                 return Ok(Created::Done { replaced: None });
             }
@@ -291,12 +297,14 @@ impl Store for SqlStore {
             return Ok(None);
         };
         self.remove(&mut tx, &stored, announce).await?;
-        tx.commit().await.map_err(writing)?;
+        tx.commit().await.map_err(committing)?;
         Ok(Some(stored.record))
     }
 
-    /// Reads first, so that a sweep that finds nothing takes nobody's turn to write.
+    /// Reads first, so that a sweep that finds nothing takes nobody's turn to write. Looks whether
+    /// the file is still there, so that a node that only reads notices as well.
     async fn expire(&self, limit: usize, keep: Keep, now: Timestamp) -> Result<Vec<Ending>> {
+        self.file.look()?;
         loop {
             let over = self.over(limit, now).await?;
             if over.is_empty() {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 
 /// Shows one session on two nodes, in your browser.
 ///
@@ -18,7 +19,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "URL", env = "CLOAKROOM_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
     /// The directory of the SQLite file; made where it is missing.
-    #[arg(long, value_name = "DIR", default_value = "cloakroom-demo", conflicts_with = "store")]
+    #[arg(long, value_name = "DIR", default_value = "cloakroom-demo")]
     pub(crate) dir: PathBuf,
     /// The port of node A, on 127.0.0.1.
     #[arg(long, value_name = "PORT", default_value_t = 3001, value_parser = a_port())]
@@ -26,6 +27,24 @@ pub(crate) struct DemoArgs {
     /// The port of node B, on 127.0.0.1.
     #[arg(long, value_name = "PORT", default_value_t = 3002, value_parser = a_port())]
     pub(crate) port_b: u16,
+}
+
+/// What of the arguments cannot be together; in the words of what was typed, as a store may also be
+/// named by the environment.
+pub(super) fn contradiction(demo: &ArgMatches) -> Option<&'static str> {
+    if demo.value_source("dir") != Some(ValueSource::CommandLine) {
+        return None;
+    }
+    match demo.value_source("store") {
+        Some(ValueSource::CommandLine) => {
+            Some("the argument '--dir <DIR>' cannot be used with '--store <URL>'")
+        }
+        Some(ValueSource::EnvVariable) => Some(
+            "the argument '--dir <DIR>' cannot be used while the environment variable \
+             CLOAKROOM_STORE names a store",
+        ),
+        _ => None,
+    }
 }
 
 fn a_port() -> clap::builder::RangedI64ValueParser<u16> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use cloakroom::Store;
+use cloakroom::{ConnectError, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, chain};
@@ -33,11 +33,13 @@ impl Place {
     /// Reads a URL. Only its scheme is judged here; the store judges the rest.
     pub(crate) fn parse(url: &str) -> Result<Self, Fault> {
         let url = url.to_owned();
-        match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("memory") => Ok(Self::Memory),
-            Some("sqlite") => Ok(Self::Sqlite { url }),
-            Some("redis" | "rediss") => Ok(Self::Redis { url }),
-            Some(scheme) => Err(unknown(&format!("no store is known as `{scheme}:`"))),
+        match scheme(&url) {
+            Some(("memory", "" | "//")) => Ok(Self::Memory),
+            Some(("memory", _)) => Err(unknown("a store in memory is `memory:` and no more")),
+            Some(("sqlite", _)) => Ok(Self::Sqlite { url }),
+            // The store itself says that it knows no TLS.
+            Some(("redis" | "rediss", _)) => Ok(Self::Redis { url }),
+            Some((scheme, _)) => Err(unknown(&format!("no store is known as `{scheme}:`"))),
             None => Err(unknown("the store's address lacks a scheme")),
         }
     }
@@ -68,7 +70,11 @@ impl Place {
         };
         let connected = cloakroom::connect(url).await;
         connected.map_err(|error| {
-            Fault::new(format!("the store cannot be used: {}", chain(&error))).hint(self.hint())
+            let message = format!("the store cannot be used: {}", chain(&error));
+            match cannot_be_meant(&error) {
+                true => unknown(&message),
+                false => Fault::new(message).hint(self.hint()),
+            }
         })
     }
 
@@ -89,8 +95,30 @@ pub(crate) fn make_directory(dir: &Path) -> Result<(), Fault> {
     })
 }
 
+/// An address's scheme and what follows it, where what stands before the first colon can be one.
+/// Anything else may be a secret, and is not repeated.
+fn scheme(url: &str) -> Option<(&str, &str)> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let (scheme, rest) = url.split_once(':')?;
+    let is_one = (1..=32).contains(&scheme.len()) && scheme.bytes().all(plain);
+    is_one.then_some((scheme, rest))
+}
+
+/// Whether the store's address is at fault, whatever may be there.
+fn cannot_be_meant(error: &ConnectError) -> bool {
+    let ConnectError::Store(error) = error else {
+        return true;
+    };
+    let of_redis = error.downcast_ref::<cloakroom_redis::ConnectError>();
+    let of_sqlite = error.downcast_ref::<cloakroom_sql::ConnectError>();
+    matches!(of_redis, Some(cloakroom_redis::ConnectError::Url(_)))
+        || matches!(of_redis, Some(cloakroom_redis::ConnectError::Tls))
+        || matches!(of_sqlite, Some(cloakroom_sql::ConnectError::Url(_)))
+}
+
 fn unknown(message: &str) -> Fault {
-    Fault::usage(message).hint("--store takes memory:, sqlite://PATH or redis://HOST:PORT")
+    Fault::usage(message)
+        .hint("--store or CLOAKROOM_STORE takes memory:, sqlite://PATH or redis://HOST:PORT")
 }
 
 /// Says where sessions are kept, without user and password.
@@ -140,6 +168,10 @@ mod tests {
         assert_eq!(unknown, "no store is known as `mysql:`");
         let bare = Place::parse("hunter2").unwrap_err().to_string();
         assert_eq!(bare, "the store's address lacks a scheme");
+        for secret in ["hunter 2:x", "p@ss:word@host", ":x", &format!("{}:x", "s".repeat(33))] {
+            let said = Place::parse(secret).unwrap_err().to_string();
+            assert_eq!(said, "the store's address lacks a scheme");
+        }
     }
 
     #[test]
@@ -147,5 +179,8 @@ mod tests {
         let place = Place::parse("sqlite://some/where.db").unwrap();
         assert_eq!(place.to_string(), "SQLite at some/where.db");
         assert_eq!(Place::parse("memory:").unwrap(), Place::Memory);
+        assert_eq!(Place::parse("memory://").unwrap(), Place::Memory);
+        let more = Place::parse("memory:foo").unwrap_err().to_string();
+        assert_eq!(more, "a store in memory is `memory:` and no more");
     }
 }

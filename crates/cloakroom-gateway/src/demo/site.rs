@@ -6,9 +6,11 @@ mod desk;
 mod device;
 mod forms;
 mod guard;
+mod host;
 mod page;
 mod problem;
 mod shop;
+mod text;
 mod trail;
 mod users;
 mod visitor;
@@ -58,6 +60,7 @@ pub(crate) fn router(settings: NodeSettings, sessions: Sessions) -> Result<Route
         .layer(layer)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(guard::cross_site())
+        .layer(from_fn(host::only_ours))
         .layer(from_fn(guard::in_time))
         .layer(map_response(guard::with_headers)))
 }

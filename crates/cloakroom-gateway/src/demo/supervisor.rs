@@ -16,9 +16,9 @@ use crate::terminal::{self, say};
 pub(crate) async fn run(settings: Settings) -> Result<(), Fault> {
     let mut stop = signals::Stop::new()?;
     // Whoever mistypes the store's address learns it here, once, and not from two nodes.
-    settings.place.connect().await?;
+    let durable = settings.place.connect().await?.capabilities().durable;
     let started = tokio::select! {
-        started = Supervisor::start(settings) => started?,
+        started = Supervisor::start(settings, durable) => started?,
         () = stop.asked() => return Ok(()),
     };
     let mut supervisor = started;
@@ -35,6 +35,8 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Fault> {
 #[derive(Debug)]
 struct Supervisor {
     settings: Settings,
+    /// Whether sessions outlive the store's own restart.
+    durable: bool,
     a: Option<Node>,
     b: Option<Node>,
     bring_back: Signal,
@@ -49,11 +51,11 @@ enum Happened {
 }
 
 impl Supervisor {
-    async fn start(settings: Settings) -> Result<Self, Fault> {
+    async fn start(settings: Settings, durable: bool) -> Result<Self, Fault> {
         let bring_back = signals::bring_back()?;
         let (a, b) = (settings.node(Name::A), settings.node(Name::B));
         let (a, b) = tokio::try_join!(Node::start(&a), Node::start(&b))?;
-        Ok(Self { settings, a: Some(a), b: Some(b), bring_back, enter: None })
+        Ok(Self { settings, durable, a: Some(a), b: Some(b), bring_back, enter: None })
     }
 
     fn greet(&self) {
@@ -62,7 +64,11 @@ impl Supervisor {
             let id = node.as_ref().map_or(0, Node::id);
             say(&format!("  Node {name}   {}   process {id}", self.url(name)));
         }
-        say(&format!("  Store    {}, which outlives the demo", self.settings.place));
+        let how_long = match self.durable {
+            true => "which outlives the demo",
+            false => "which forgets sessions when it restarts",
+        };
+        say(&format!("  Store    {}, {how_long}", self.settings.place));
         say(USERS);
         say(&format!("\n{INVITATION}"));
         say("Then end a node, as roughly as you like, and go on at the other:\n");
@@ -101,17 +107,23 @@ impl Supervisor {
             Some(_) => format!("Node {other} goes on with the same sessions: {url}"),
             None => "Both nodes are down. The sessions are in the store, and wait.".to_owned(),
         });
-        say(&self.way_back(name));
+        let way_back = self.way_back();
+        say(&way_back);
     }
 
-    /// How somebody brings a node back; begins to hear Enter where that is how.
-    fn way_back(&mut self, name: Name) -> String {
+    /// How somebody brings back what is down; begins to hear Enter where that is how.
+    fn way_back(&mut self) -> String {
         if self.enter.is_none() && terminal::hears_enter() {
             self.enter = Some(terminal::enters());
         }
+        let down = match (&self.a, &self.b) {
+            (None, None) => "both nodes",
+            (None, _) => "node A",
+            _ => "node B",
+        };
         match self.enter {
-            Some(_) => format!("Press Enter to bring node {name} back."),
-            None => format!("To bring node {name} back: kill -USR1 {}", std::process::id()),
+            Some(_) => format!("Press Enter to bring {down} back."),
+            None => format!("To bring {down} back: kill -USR1 {}", std::process::id()),
         }
     }
 
@@ -127,8 +139,12 @@ impl Supervisor {
                     *self.node(name) = Some(node);
                     say(&format!("Node {name} is back at {url}, as process {id}."));
                 }
-                Err(fault) => say(&format!("{fault}. {}", self.way_back(name))),
+                Err(fault) => say(&format!("{fault}.")),
             }
+        }
+        if self.a.is_none() || self.b.is_none() {
+            let way_back = self.way_back();
+            say(&way_back);
         }
     }
 
@@ -140,7 +156,8 @@ impl Supervisor {
             }
         };
         tokio::join!(stop(self.a), stop(self.b));
-        say(&format!("The sessions stay in {}.", self.settings.place));
+        let until = if self.durable { "" } else { " until it restarts" };
+        say(&format!("The sessions stay in {}{until}.", self.settings.place));
     }
 
     fn node(&mut self, name: Name) -> &mut Option<Node> {

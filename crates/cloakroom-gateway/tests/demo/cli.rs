@@ -88,8 +88,46 @@ fn an_unknown_store_is_named_without_what_stands_behind_it() {
     let dir = tempdir().unwrap();
     let (code, complaint) = fails(dir.path(), &["--store", "mysql://alice:hunter2@host/db"]);
     let expected = "error: no store is known as `mysql:`\n  \
-                    hint: --store takes memory:, sqlite://PATH or redis://HOST:PORT\n";
+                    hint: --store or CLOAKROOM_STORE takes memory:, sqlite://PATH or redis://HOST:PORT\n";
     assert_eq!((code, complaint.as_str()), (2, expected));
+}
+
+#[test]
+fn an_address_that_cannot_be_meant_is_a_matter_of_usage() {
+    let dir = tempdir().unwrap();
+    for (store, says) in [
+        ("redis://", "the URL of the Redis server is not valid"),
+        ("redis://:hunter2@host:port/", "the URL of the Redis server is not valid"),
+        ("rediss://:hunter2@127.0.0.1/", "TLS to Redis is not built in yet"),
+        ("sqlite://x?y", "a path with `?`"),
+        ("sqlite://", "a path is missing"),
+        ("memory:foo", "a store in memory is `memory:` and no more"),
+        ("hunter2 and more:x", "the store's address lacks a scheme"),
+        ("hunter2", "the store's address lacks a scheme"),
+    ] {
+        let (code, complaint) = fails(dir.path(), &with_free_ports(&["--store", store]));
+        assert_eq!(code, 2, "{store}: {complaint}");
+        assert!(complaint.contains(says), "{store}: {complaint}");
+        assert!(complaint.contains("hint: --store or CLOAKROOM_STORE takes"), "{complaint}");
+        assert!(!complaint.contains("hunter2"), "{complaint}");
+    }
+    assert_eq!(dir.path().read_dir().unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn a_directory_and_a_store_are_one_too_many() {
+    let dir = tempdir().unwrap();
+    let (code, complaint) = fails(dir.path(), &["--dir", "x", "--store", "memory:"]);
+    let usage = "\n\nUsage: cloakroom demo [OPTIONS]\n\nFor more information, try '--help'.\n";
+    let typed = "error: the argument '--dir <DIR>' cannot be used with '--store <URL>'";
+    assert_eq!((code, complaint), (2, format!("{typed}{usage}")));
+    let mut command = command(dir.path());
+    command.env("CLOAKROOM_STORE", "redis://:hunter2@host").args(["demo", "--dir", "x"]);
+    let output = command.output().unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    let named = "error: the argument '--dir <DIR>' cannot be used while the environment variable \
+                 CLOAKROOM_STORE names a store";
+    assert_eq!((output.status.code(), complaint), (Some(2), format!("{named}{usage}")));
 }
 
 #[test]

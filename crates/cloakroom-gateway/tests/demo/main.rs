@@ -10,6 +10,7 @@
 mod api;
 mod browser;
 mod cli;
+mod edges;
 mod nodes;
 mod stores;
 mod support;

@@ -47,6 +47,32 @@ async fn a_killed_node_leaves_the_other_with_the_session_and_comes_back() {
 }
 
 #[tokio::test]
+async fn two_killed_nodes_come_back_together() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &[]);
+    let me = browser();
+    log_in(&me, &demo, 0).await;
+    signal(demo.node_id(0), Signal::KILL);
+    let said = demo.read_until("kill -USR1");
+    assert!(said.contains("To bring node A back:"), "{said}");
+    signal(demo.node_id(1), Signal::KILL);
+    let said = demo.read_until("kill -USR1");
+    assert!(said.contains("Both nodes are down."), "{said}");
+    assert!(said.contains("To bring both nodes back:"), "{said}");
+
+    // Node A's port is taken meanwhile.
+    let held = std::net::TcpListener::bind(("127.0.0.1", demo.ports[0])).unwrap();
+    signal(demo.id(), Signal::USR1);
+    let said = demo.read_until("kill -USR1");
+    assert!(said.contains("Node B is back"), "{said}");
+    assert!(said.contains("To bring node A back:"), "{said}");
+    drop(held);
+    signal(demo.id(), Signal::USR1);
+    demo.read_until("Node A is back");
+    assert!(session(&me, &demo, 0).await.contains(r#""user":"alice""#));
+}
+
+#[tokio::test]
 async fn sessions_outlive_a_restart_of_everything() {
     let dir = tempdir().unwrap();
     let demo = Demo::start(dir.path(), &[]);

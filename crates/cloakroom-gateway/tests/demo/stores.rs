@@ -41,6 +41,7 @@ async fn redis_holds_the_sessions_and_its_password_is_nowhere_to_be_seen() {
     log_in(&me, &demo, 0).await;
     assert_eq!(visit(&me, &demo, 1).await, 1);
     assert!(session(&me, &demo, 1).await.contains(r#""user":"alice""#));
+    assert!(demo.greeting.contains(", which outlives the demo"), "{}", demo.greeting);
 
     let page = me.get(demo.url(0, "/")).send().await.unwrap().text().await.unwrap();
     assert!(page.contains(&format!("Redis at {}", redis.addr())), "{page}");
@@ -49,6 +50,38 @@ async fn redis_holds_the_sessions_and_its_password_is_nowhere_to_be_seen() {
         let path = format!("/proc/{}/{what}", demo.node_id(node));
         let seen = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         assert!(!seen.is_empty() && !seen.contains("hunter2"), "{path}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_server_that_forgets_is_not_said_to_remember() {
+    let redis = Redis::start_with(&["--appendonly", "no", "--save", ""]).await;
+    let (dir, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
+    let path = elsewhere.path().join("log");
+    let file = std::fs::File::create(&path).unwrap();
+    let mut command = command(dir.path());
+    let demo = Demo::run(command.stderr(file), &["--store", &redis.url()]);
+    let line = format!("Redis at {}, which forgets sessions when it restarts", redis.addr());
+    assert!(demo.greeting.contains(&line), "{}", demo.greeting);
+    let log = std::fs::read_to_string(&path).unwrap();
+    assert!(log.contains("every session ends when it restarts; set `appendonly yes`"), "{log}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_removed_is_not_written_to_in_silence() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &["--store", "sqlite://mine.db"]);
+    let me = browser();
+    log_in(&me, &demo, 0).await;
+    std::fs::remove_file(dir.path().join("mine.db")).unwrap();
+    for node in [0, 1] {
+        let (status, refusal) = ask(me.post(demo.url(node, "/api/visit"))).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{refusal}");
+        let (status, refusal) = ask(me.get(demo.url(node, "/api/session"))).await;
+        assert_eq!(
+            (status, &refusal["error"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"store_unavailable".into())
+        );
     }
 }
 

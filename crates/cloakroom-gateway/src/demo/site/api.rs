@@ -1,6 +1,7 @@
 //! The shop for programs: JSON in, JSON out, the same cookie.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use cloakroom::{Refusal, Session};
@@ -139,8 +140,10 @@ pub(super) async fn sessions(State(site): State<Site>, session: Session) -> Answ
 pub(super) async fn end(
     State(site): State<Site>,
     session: Session,
-    Path(key): Path<String>,
+    key: Result<Path<String>, PathRejection>,
 ) -> Answer<EndedAnswer> {
+    // What is not even text is no session's key either.
+    let key = key.map_or_else(|_| String::new(), |Path(key)| key);
     match visitor::end(&site, &session, &key).await? {
         Ended::Done => Ok(Json(EndedAnswer { node: site.settings.name, ended: key })),
         Ended::NotSignedIn => Err(Refusal::not_signed_in().into()),

@@ -1,7 +1,7 @@
 //! A request to the page: the node that answers, the session, and what to say where that fails.
 
 use axum::extract::{FromRef, FromRequestParts};
-use axum::http::header::{HOST, RETRY_AFTER};
+use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -9,6 +9,7 @@ use cloakroom::{Error, Refusal, Session};
 use maud::Markup;
 
 use super::Site;
+use super::host;
 use super::page::{self, Notice};
 use crate::demo::settings::Name;
 
@@ -33,23 +34,15 @@ pub(crate) struct Node {
 impl Node {
     fn new(site: &Site, headers: &HeaderMap) -> Self {
         let settings = &*site.settings;
+        let host = host::called(headers).unwrap_or("127.0.0.1");
         Self {
             name: settings.name,
-            other_url: format!("http://{}:{}/", host(headers), settings.other_port),
+            other_url: format!("http://{host}:{}/", settings.other_port),
             kind: settings.place.kind(),
             place: settings.place.to_string(),
             process: std::process::id(),
             alone: settings.alone,
         }
-    }
-}
-
-/// The host that the client called us by, of the two that lead here.
-fn host(headers: &HeaderMap) -> &'static str {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    match host.split(':').next() {
-        Some(name) if name.eq_ignore_ascii_case("localhost") => "localhost",
-        _ => "127.0.0.1",
     }
 }
 
@@ -120,6 +113,11 @@ impl Trouble {
                 title: "This session has ended.",
                 text: "It was ended a moment ago, here or at the other node. Nothing was changed.",
             },
+            "session_settling" => Notice {
+                title: "You have just signed in.",
+                text: "This page was from before, and its session has a new token since. Nothing \
+                       was changed; try again.",
+            },
             _ => Notice { title: "That did not work.", text: &message },
         };
         Self::new(node, refusal.status(), notice)
@@ -141,22 +139,4 @@ impl IntoResponse for Trouble {
 /// A page as a response.
 pub(super) fn html(page: Markup) -> axum::response::Html<String> {
     axum::response::Html(page.into_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_way_to_the_other_node_keeps_the_hosts_name() {
-        let with = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, value.parse().unwrap());
-            host(&headers)
-        };
-        assert_eq!(with("LocalHost:3001"), "localhost");
-        assert_eq!(with("127.0.0.1:3001"), "127.0.0.1");
-        assert_eq!(with("evil.example"), "127.0.0.1");
-        assert_eq!(host(&HeaderMap::new()), "127.0.0.1");
-    }
 }

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{ACCEPT, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
 use cloakroom::{Error, Refusal};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -133,16 +133,26 @@ fn unreadable(rejection: JsonRejection) -> Problem {
 
 /// Answers a request for what there is not: as a page to those that ask for one.
 pub(super) async fn not_found(node: Node, headers: HeaderMap) -> Response {
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    if accept.is_some_and(|accept| accept.contains("text/html")) {
+    if wants_page(&headers) {
         let notice = Notice { title: "There is no such page.", text: "The shop is at the start." };
         return Trouble::new(&node, StatusCode::NOT_FOUND, notice).into_response();
     }
     Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.").into_response()
 }
 
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
 /// Answers a method that a path does not know; the header that says which it knows is added later.
-pub(super) async fn method_not_allowed() -> Problem {
+/// A browser that looks where only forms go is shown the page that they are on.
+pub(super) async fn method_not_allowed(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let of_programs = uri.path().starts_with("/api/");
+    if method == Method::GET && !of_programs && wants_page(&headers) {
+        return Redirect::to("/").into_response();
+    }
     let message = "This path does not know the method; see the header `Allow`.";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    Problem::new(status, "method_not_allowed", message).into_response()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cloakroom::{Error, Session, Slot, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::text;
 use super::trail::{self, Did};
 use crate::demo::settings::Name;
 
@@ -33,8 +34,8 @@ pub(crate) struct Wish {
 /// Why something cannot be put into the cart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub(crate) enum NoRoom {
-    /// The item has no name, or one that is too long or cannot be shown.
-    #[error("an item's name has 1 to {NAME_CHARS} printable characters")]
+    /// The item has no name, or one that is too long or holds what cannot be seen.
+    #[error("an item's name has 1 to {NAME_CHARS} characters, all of which can be seen")]
     Name,
     /// None, or too many.
     #[error("a quantity is 1 to {OF_ONE}")]
@@ -52,7 +53,7 @@ impl Wish {
     pub(crate) fn parse(item: &str, quantity: u32) -> Result<Self, NoRoom> {
         let item = item.trim();
         let chars = item.chars().count();
-        if !(1..=NAME_CHARS).contains(&chars) || item.chars().any(char::is_control) {
+        if chars > NAME_CHARS || !text::is_seen(item) {
             return Err(NoRoom::Name);
         }
         if !(1..=OF_ONE).contains(&quantity) {
@@ -110,7 +111,7 @@ mod tests {
     #[test]
     fn what_cannot_be_in_a_cart_is_refused() {
         let long = "x".repeat(NAME_CHARS + 1);
-        for name in ["", "  ", "a\nb", "\u{7}", &long] {
+        for name in ["", "  ", "a\nb", "\u{7}", "\u{200b}", "\u{202e}gnp.live", &long] {
             assert_eq!(Wish::parse(name, 1), Err(NoRoom::Name), "{name:?}");
         }
         for quantity in [0, OF_ONE + 1, u32::MAX] {

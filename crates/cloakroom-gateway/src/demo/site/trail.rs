@@ -1,9 +1,8 @@
 //! The last few things that were done under a session, and by which node: kept in the session, so
 //! that each node shows what the other did.
 
-use std::fmt;
-
 use cloakroom::{Error, Session, Slot, Timestamp};
+use maud::{Markup, Render, html};
 use serde::{Deserialize, Serialize};
 
 use crate::demo::settings::Name;
@@ -55,16 +54,21 @@ impl Step {
     }
 }
 
-impl fmt::Display for Did {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SignedIn => f.write_str("signed you in, under a new token"),
-            Self::Visited { times: 1 } => f.write_str("counted a visit"),
-            Self::Visited { times } => write!(f, "counted {times} visits"),
-            Self::Added { item, quantity: 1 } => write!(f, "added {item}"),
-            Self::Added { item, quantity } => write!(f, "added {quantity} × {item}"),
-            Self::EndedOthers { sessions: 1 } => f.write_str("ended another session of yours"),
-            Self::EndedOthers { sessions } => write!(f, "ended {sessions} other sessions of yours"),
+/// What a person typed stands apart, so that it turns nothing beside it around.
+impl Render for Did {
+    fn render(&self) -> Markup {
+        html! {
+            @match self {
+                Self::SignedIn => "signed you in, under a new token",
+                Self::Visited { times: 1 } => "counted a visit",
+                Self::Visited { times } => { "counted " (times) " visits" },
+                Self::Added { item, quantity: 1 } => { "added " bdi { (item) } },
+                Self::Added { item, quantity } => { "added " (quantity) " × " bdi { (item) } },
+                Self::EndedOthers { sessions: 1 } => "ended another session of yours",
+                Self::EndedOthers { sessions } => {
+                    "ended " (sessions) " other sessions of yours"
+                },
+            }
         }
     }
 }
@@ -111,7 +115,10 @@ mod tests {
         push(&mut trail, visited(Name::A, 2));
         push(&mut trail, visited(Name::B, 3));
         assert_eq!(trail.len(), 2);
-        assert_eq!((trail[0].at, trail[0].did.to_string().as_str()), (2, "counted 2 visits"));
+        assert_eq!(
+            (trail[0].at, trail[0].did.render().into_string().as_str()),
+            (2, "counted 2 visits")
+        );
         for at in 4..10 {
             push(&mut trail, Step { node: Name::A, at, did: Did::SignedIn });
         }

@@ -51,11 +51,9 @@ pub(super) async fn log_in(
     Ok(Some(user))
 }
 
-/// Ends the session, where there is one.
+/// Ends the session, where there is one. The token that a login has just replaced ends nothing, and
+/// is told to try again.
 pub(super) async fn log_out(session: &Session) -> Result<(), Error> {
-    if session.is_new() {
-        return Ok(());
-    }
     session.log_out()?;
     settle(session).await
 }

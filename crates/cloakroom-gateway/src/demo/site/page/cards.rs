@@ -125,7 +125,7 @@ pub(super) fn cart(view: &View) -> Markup {
                     }
                 }
                 @for (item, quantity) in more {
-                    li { span class="what" { (item) } span class="number" { (quantity) } }
+                    li { span class="what" { bdi { (item) } } span class="number" { (quantity) } }
                 }
             }
         }
