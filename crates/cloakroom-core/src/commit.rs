@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::record::{CommitId, Field, MOST_SUPERSEDED, Offered, Record, Standing, Superseded};
+use crate::record::{CommitId, Field, MOST_SUPERSEDED, Offered, Record, Superseded};
 use crate::time::Timestamp;
 use crate::token::{Key, Proof};
 
@@ -68,10 +68,6 @@ pub enum Rotation {
     /// A timed rotation begins: the new secret waits until it is presented. A conflict where
     /// another one waits than `instead_of`, or where the commit was not opened under the current
     /// secret: a client may hold what another request has offered it.
-    ///
-    /// With a sign-in of the principal who is signed in already, it may also be opened under a secret
-    /// that is settling: the same login sent twice, or once more because its answer was lost. Both
-    /// secrets then open the session, whichever of the two answers the client heeds.
     Offer {
         /// The new secret's proof.
         proof: Proof,
@@ -210,7 +206,7 @@ impl Record {
         if self.contains(commit) {
             return (Outcome::Done { version: self.version }, None);
         }
-        if !self.lets_in(commit, now) {
+        if commit.opened_under.is_some_and(|proof| !self.admits(&proof, now).admitted()) {
             return (Outcome::Gone, None);
         }
         if !self.meets(commit) {
@@ -250,28 +246,12 @@ impl Record {
         rotated || commit.fields.keys().any(wrote)
     }
 
-    fn lets_in(&self, commit: &Commit, now: Timestamp) -> bool {
-        commit.opened_under.is_none_or(|proof| match self.admits(&proof, now) {
-            Standing::Current | Standing::Offered | Standing::Grace => true,
-            Standing::Settling => self.is_signed_in_again(commit),
-            Standing::Stranger => false,
-        })
-    }
-
-    /// Whether `commit` signs in whoever is signed in already, and leaves the secret in force.
-    fn is_signed_in_again(&self, commit: &Commit) -> bool {
-        let signs_in = commit.sign_in.as_ref().map(|sign_in| &sign_in.principal);
-        let offers = matches!(commit.rotation, Some(Rotation::Offer { .. }));
-        offers && signs_in.is_some() && signs_in == self.principal.as_ref()
-    }
-
     /// Whether everything is as `commit` expects.
     fn meets(&self, commit: &Commit) -> bool {
         let offerable = match commit.rotation {
             Some(Rotation::Offer { instead_of, .. }) => {
                 let waiting = self.next.map(|next| next.proof);
-                let again = self.is_signed_in_again(commit);
-                waiting == instead_of && (again || commit.opened_under == self.proof)
+                waiting == instead_of && commit.opened_under == self.proof
             }
             _ => true,
         };

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 use crate::token::{Proof, random};
 
 /// How many earlier secrets a record recognises at once; the oldest is forgotten first.
-pub const MOST_SUPERSEDED: usize = 4;
+pub const MOST_SUPERSEDED: usize = 8;
 
 /// Names one commit. A field's version is the id of the commit that wrote it, so versions are
 /// compared for equality only.

@@ -47,6 +47,8 @@ struct State {
     view: View,
     reply: Option<Reply>,
     closed: bool,
+    /// Whether a commit was dropped half-way: the edits that are still here may be applied.
+    lost: bool,
 }
 
 /// What the client has to be told.
@@ -112,7 +114,7 @@ impl Client {
 impl Session {
     pub(crate) fn new(sessions: Sessions, mut view: View) -> Self {
         view.client.shorten();
-        let state = Mutex::new(State { view, reply: None, closed: false });
+        let state = Mutex::new(State { view, reply: None, closed: false, lost: false });
         Self { inner: Arc::new(Inner { sessions, gate: async_lock::Mutex::new(()), state }) }
     }
 
@@ -185,8 +187,8 @@ impl Session {
 
     /// Signs a user in. The token is replaced, so that one planted beforehand opens nothing; the
     /// attributes stay, unless another user was signed in: that session is ended, and this one
-    /// begins empty. Needs no old session. The same login sent twice is one session.
-    /// Where the store's answer to a login is lost, the session is ended with all that was in it, and
+    /// begins empty. Needs no old session: under a token that
+    /// another login has just replaced it begins an empty one, also for the same user. Where the store's answer to a login is lost, the session is ended with all that was in it, and
     /// the client signs in anew.
     pub fn log_in(&self, login: impl Into<Login>) -> Result<()> {
         let login = login.into();
@@ -195,13 +197,7 @@ impl Session {
             return Err(Error::BadPrincipal { most });
         }
         let mut state = self.open_state()?;
-        let view = &mut state.view;
-        if let Base::Settling(stored) = &view.base
-            && stored.record.principal.as_ref() == Some(&login.principal)
-        {
-            view.base = Base::Stored(stored.clone());
-        }
-        view.edits.log_in(login);
+        state.view.edits.log_in(login);
         Ok(())
     }
 
@@ -276,7 +272,7 @@ impl Session {
         let mut state = self.open_state()?;
         let login = state.view.edits.login().is_some();
         match state.view.base {
-            Base::Settling(_) if !login => Err(Error::Settling),
+            Base::Settling if !login => Err(Error::Settling),
             Base::Gone if !login => Err(Error::Ended),
             _ => Ok(edit(&mut state.view)),
         }
@@ -303,9 +299,14 @@ impl Session {
         }
     }
 
-    /// Drops the edits up to number `done`, whose commit has failed and whose caller is being told.
+    /// Drops the edits up to number `done`, whose commit has failed and whose caller is being told,
+    /// and what later ones made of them.
     pub(crate) fn drop_edits(&self, done: u64) {
-        self.state().view.edits.forget(done);
+        let base = self.view().base;
+        if self.rebase(&base, done).is_err() {
+            self.state().view.edits.forget(u64::MAX);
+            self.close();
+        }
     }
 
     pub(crate) fn set_base(&self, base: Base) {
@@ -318,6 +319,16 @@ impl Session {
 
     pub(crate) fn is_edited(&self) -> bool {
         !self.state().view.edits.is_empty()
+    }
+
+    /// Takes no more edits from now on, and commits none: they may be applied already.
+    pub(crate) fn lose(&self) {
+        let mut state = self.state();
+        (state.closed, state.lost) = (true, true);
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state().lost
     }
 
     /// Takes no more edits from now on; whether it was so before.

@@ -18,7 +18,7 @@ pub use sweep::Swept;
 
 use crate::commit::{Guard, Outcome};
 use crate::error::{Error, Result};
-use crate::event::{Ended, Event, Listener};
+use crate::event::{Ended, Ending, Event, Listener};
 use crate::policy::{Announcing, Policy};
 use crate::record::{Record, Standing};
 use crate::session::view::{Base, Stored, View, origin};
@@ -80,7 +80,7 @@ impl fmt::Debug for Sessions {
 /// What a presented token leads to.
 enum Found {
     Unknown,
-    Settling(Stored),
+    Settling,
     Stored(Stored),
 }
 
@@ -113,13 +113,17 @@ impl Sessions {
     /// knows whether there is a session. [`Error::TwoSessions`] where two tokens open two sessions,
     /// and [`Error::TooManyTokens`] where there are more than are looked up: one could hide another.
     pub async fn open(&self, tokens: &[Token], client: Client) -> Result<Session> {
-        let opening = self.find_one(tokens);
+        let mut endings = Vec::new();
+        let opening = self.find_one(tokens, &mut endings);
         let found = within(&*self.inner.timer, self.policy().deadline, opening).await;
+        for ending in endings {
+            self.announce(&ending).await;
+        }
         let base = found.unwrap_or(Err(Error::DeadlinePassed))?;
         Ok(Session::new(self.clone(), View::new(base, client, self.now())))
     }
 
-    async fn find_one(&self, tokens: &[Token]) -> Result<Base> {
+    async fn find_one(&self, tokens: &[Token], endings: &mut Vec<Ending>) -> Result<Base> {
         let most = self.policy().tokens_tried;
         if tokens.len() > most {
             self.tell(&Event::TooManyTokens { found: tokens.len() });
@@ -127,24 +131,26 @@ impl Sessions {
         }
         let mut base = Base::Nothing;
         for token in tokens {
-            base = match (base, self.find(token).await?) {
+            base = match (base, self.find(token, endings).await?) {
                 (Base::Stored(first), Found::Stored(second)) if first.key != second.key => {
                     let (first, second) = (first.key, second.key);
                     self.tell(&Event::TwoSessions { first, second });
                     return Err(Error::TwoSessions { first, second });
                 }
                 (Base::Stored(stored), _) | (_, Found::Stored(stored)) => Base::Stored(stored),
-                (_, Found::Settling(stored)) => Base::Settling(stored),
+                (_, Found::Settling) => Base::Settling,
                 (base, Found::Unknown) => base,
             };
         }
         Ok(base)
     }
 
-    async fn find(&self, token: &Token) -> Result<Found> {
+    async fn find(&self, token: &Token, endings: &mut Vec<Ending>) -> Result<Found> {
         let (key, proof, now) = (token.key(), token.proof(), self.now());
         let record = self.load(key, now).await?;
-        let Some(record) = self.within_caps(key, record, now).await? else {
+        let (record, ending) = self.within_caps(key, record, now).await?;
+        endings.extend(ending);
+        let Some(record) = record else {
             self.tell(&Event::UnknownToken { key });
             return Ok(Found::Unknown);
         };
@@ -152,7 +158,7 @@ impl Sessions {
         let stored = Stored { key, opened_under: Some(proof), record: Arc::new(record) };
         Ok(match standing {
             Standing::Current | Standing::Offered | Standing::Grace => Found::Stored(stored),
-            Standing::Settling => Found::Settling(stored),
+            Standing::Settling => Found::Settling,
             Standing::Stranger => {
                 self.tell(&Event::UnknownToken { key });
                 Found::Unknown
@@ -164,15 +170,15 @@ impl Sessions {
         Ok(self.call(self.inner.store.load(key, now)).await?)
     }
 
-    /// Ends a session that the policy, as it is now, allows no longer.
+    /// Ends a session that the policy, as it is now, allows no longer: the ending is to be announced.
     async fn within_caps(
         &self,
         key: Key,
         record: Option<Record>,
         now: Timestamp,
-    ) -> Result<Option<Record>> {
+    ) -> Result<(Option<Record>, Option<Ending>)> {
         let Some(record) = record else {
-            return Ok(None);
+            return Ok((None, None));
         };
         let policy = self.policy();
         let idle = policy.longest_idle.map(|longest| record.touched_at + longest);
@@ -180,13 +186,14 @@ impl Sessions {
         let reason = match (idle, end) {
             (_, Some(end)) if end <= now => Ended::Lifetime,
             (Some(idle), _) if idle <= now => Ended::Idle,
-            _ => return Ok(Some(record)),
+            _ => return Ok((Some(record), None)),
         };
         // By a clock that the store disagrees with, nothing is ended that the store would keep.
-        if self.skew().await?.is_none() {
-            self.end_one(key, &Guard::None, reason).await?;
+        if self.skew().await?.is_some() {
+            return Ok((None, None));
         }
-        Ok(None)
+        let (ending, _) = self.remove(key, &Guard::None, reason).await?;
+        Ok((None, ending))
     }
 
     /// Closes a request's session and commits what was edited: what the client has to be told.
@@ -225,17 +232,20 @@ impl Sessions {
         Ok(key.kind() == Kind::Session && self.end_one(key, guard, Ended::Revoked).await?)
     }
 
-    /// Ends all sessions of a principal but `except`, logins under way included; how many.
+    /// Ends all sessions of a principal but `except`, logins under way included; how many. One that
+    /// cannot be ended does not keep the others; its error is told at the end.
     pub async fn end_all(&self, principal: &str, except: Option<Key>) -> Result<usize> {
         let directory = self.directory()?;
         self.call(directory.bar(principal, self.now())).await?;
-        let mut ended = 0;
-        for info in self.of_principal(principal).await? {
-            if Some(info.key()) != except && self.end_own(principal, info.key()).await? {
-                ended += 1;
+        let others = self.of_principal(principal).await?.into_iter().map(|info| info.key());
+        let (mut ended, mut failed) = (0, None);
+        for key in others.filter(|key| Some(*key) != except) {
+            match self.end_own(principal, key).await {
+                Ok(was_there) => ended += usize::from(was_there),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        Ok(ended)
+        failed.map_or(Ok(ended), Err)
     }
 
     /// The principal's sessions, the oldest login first.
@@ -278,7 +288,10 @@ impl Sessions {
     pub async fn look(&self, key: Key) -> Result<Option<Info>> {
         let now = self.now();
         let record = self.load(key, now).await?;
-        let record = self.within_caps(key, record, now).await?;
+        let (record, ending) = self.within_caps(key, record, now).await?;
+        if let Some(ending) = ending {
+            self.announce(&ending).await;
+        }
         Ok(record.map(|record| Info::new(key, record)))
     }
 

@@ -133,7 +133,6 @@ macro_rules! each_law {
         $law!(superseded_secrets_are_few);
         $law!(a_resent_rotation_is_applied_once);
         $law!(a_login_shuts_every_earlier_secret);
-        $law!(a_settling_secret_signs_in_the_same_once_more);
         $law!(an_offer_waits);
         $law!(only_the_current_secret_is_rotated);
         $law!(a_confirmed_secret_takes_over);

@@ -75,8 +75,7 @@ macro_rules! each_promise {
             a_login_replaces_the_token
             a_planted_token_never_reaches_the_session_after_the_login
             a_login_needs_no_old_session
-            a_login_sent_twice_is_one_session
-            two_logins_at_once_are_one_session
+            a_second_login_never_reaches_the_session_of_the_first
             too_many_tokens_open_nothing
             another_user_gets_an_empty_session
             a_logged_out_session_stays_ended
@@ -96,7 +95,12 @@ macro_rules! each_promise {
             a_session_in_use_never_idles_out
             only_sessions_are_ended_by_key
             hung_listeners_fail_no_logout
+            hung_listeners_fail_no_opening
             a_commit_dropped_half_way_is_not_applied_again
+            what_waits_behind_a_dropped_commit_commits_nothing
+            an_edit_after_refused_ones_builds_on_what_is_stored
+            a_lost_logout_overtaken_by_a_login_is_not_done
+            a_transaction_overtaken_by_a_logout_is_not_done
             a_login_dropped_half_way_is_not_refused_for_its_own_seat
             an_update_computed_while_its_base_changes_is_computed_again
             an_edit_during_a_replay_is_not_lost

@@ -21,9 +21,8 @@ use crate::token::{Key, Kind, Proof, Secret, Token};
 pub(crate) enum Base {
     /// Nothing is stored; the first write creates.
     Nothing,
-    /// The token was replaced by a login a moment ago, in this session: not to be read or written,
-    /// unless its own user signs in once more.
-    Settling(Stored),
+    /// The token was replaced by a login a moment ago.
+    Settling,
     /// A stored session.
     Stored(Stored),
     /// A commit has learnt that it is gone. Only a login goes on from here, to a new one.
@@ -125,7 +124,7 @@ impl View {
     pub(crate) fn stored(&self) -> Option<&Stored> {
         match &self.base {
             Base::Stored(stored) => Some(stored),
-            Base::Nothing | Base::Settling(_) | Base::Gone | Base::Ended => None,
+            Base::Nothing | Base::Settling | Base::Gone | Base::Ended => None,
         }
     }
 
@@ -167,7 +166,8 @@ impl View {
             },
             Base::Ended | Base::Gone if !login && (works || extra.is_some()) => Ok(Step::Gone),
             Base::Ended => Ok(Step::Nothing),
-            Base::Settling(_) if !login && (works || extra.is_some()) => Err(Error::Settling),
+            Base::Settling if !login && (works || extra.is_some()) => Err(Error::Settling),
+            _ if self.edits.ending().is_some() && extra.is_some() => Err(Error::Ended),
             _ if self.edits.ending().is_some() => Ok(Step::Nothing),
             _ if login || extra.is_some() || self.edits.writes() => {
                 self.plan_creation(policy, now, extra)
@@ -251,12 +251,10 @@ impl View {
 
     /// What has to happen to the secret.
     fn turn(&self, stored: &Stored, policy: &Policy, now: Timestamp) -> Option<Turn> {
-        let (record, login) = (&stored.record, self.edits.login().is_some());
+        let record = &stored.record;
         let instead_of = record.next.map(|next| next.proof);
         match record.admits(&stored.opened_under?, now) {
-            // The same login once more: whichever answer the client heeds, its secret opens.
-            Standing::Settling if login => Some(Turn::Offer { instead_of }),
-            _ if login => Some(Turn::Replace),
+            _ if self.edits.login().is_some() => Some(Turn::Replace),
             Standing::Offered => Some(Turn::Confirm),
             Standing::Current => {
                 // A request from before the last offer may end long after its client got that.

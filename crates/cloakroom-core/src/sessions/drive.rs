@@ -42,7 +42,7 @@ struct Underway<'a>(Option<&'a Session>);
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.0 {
-            session.close();
+            session.lose();
         }
     }
 }
@@ -58,6 +58,9 @@ impl Sessions {
         let mut drive = Drive::new(self, session);
         let work = async {
             let _one_commit_at_a_time = session.inner.gate.lock().await;
+            if session.is_lost() {
+                return Err(Error::OutcomeUnknown);
+            }
             drive.run(computed).await
         };
         let done = within(&*self.inner.timer, self.policy().deadline, work).await;
@@ -239,15 +242,17 @@ impl<'a> Drive<'a> {
         commit: &Commit,
         sent: Sent<Outcome>,
     ) -> Result<Progress> {
+        let replaced = match commit.rotation {
+            Some(Rotation::Replace { proof, .. }) => Some(proof),
+            Some(Rotation::Offer { .. } | Rotation::Confirm { .. }) | None => None,
+        };
         let (record, version) = match sent {
             // What others wrote in between is not in it; its version, lower than the store's, says so.
             Sent::Answered(Outcome::Done { version }) => {
                 let before = tried.view.record().ok_or(Error::OutcomeUnknown)?;
                 (before.with(commit, tried.now).0, version)
             }
-            Sent::Found(found) if matches!(commit.rotation, Some(Rotation::Replace { .. })) => {
-                return self.undo_sign_in(key, found.proof).await;
-            }
+            Sent::Found(_) if replaced.is_some() => return self.undo_sign_in(key, replaced).await,
             Sent::Found(found) => {
                 let version = found.version;
                 (*found, version)
@@ -257,33 +262,17 @@ impl<'a> Drive<'a> {
                 return Ok(Progress::Conflict);
             }
             Sent::Answered(Outcome::Gone) if commit.sign_in.is_some() => {
-                self.replay_on(&self.where_to_sign_in(key, commit, tried.now).await?)?;
+                self.replay_on(&Base::Nothing)?;
                 return Ok(Progress::Again);
             }
             Sent::Answered(Outcome::Refused(limit)) => return self.make_room(tried, limit).await,
             Sent::Answered(outcome) => return Ok(Progress::Finished(outcome)),
         };
-        let opened_under = match commit.rotation {
-            Some(Rotation::Replace { proof, .. }) => Some(proof),
-            Some(Rotation::Offer { .. }) => record.proof,
-            Some(Rotation::Confirm { .. }) | None => commit.opened_under,
-        };
+        let opened_under = replaced.or(commit.opened_under);
         self.tell_of(key, commit, version);
         self.hand_out(token, record.ends_at);
         self.session.rebase(&stored(key, opened_under, record), self.drafted)?;
         Ok(Progress::Finished(Outcome::Done { version }))
-    }
-
-    /// Where a login goes on that has found its session gone: to a new one, unless another request
-    /// has just signed the same user in.
-    async fn where_to_sign_in(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Base> {
-        let sign_in = commit.sign_in.as_ref().map(|sign_in| &sign_in.principal);
-        let record = self.sessions.load(key, now).await?;
-        let same = record.filter(|record| {
-            let standing = commit.opened_under.map(|proof| record.admits(&proof, now));
-            standing == Some(Standing::Settling) && record.principal.as_ref() == sign_in
-        });
-        Ok(same.map_or(Base::Nothing, |record| stored(key, commit.opened_under, record)))
     }
 
     /// Ends what a sign-in has left whose answer was lost. In a store that keeps sessions and seats
@@ -321,12 +310,13 @@ impl<'a> Drive<'a> {
 
     async fn end(&mut self, key: Key, guard: &Guard, reason: Ended) -> Result<Progress> {
         let (ending, was_there) = self.sessions.remove(key, guard, reason).await?;
+        let taken = ending.is_some();
         self.endings.extend(ending);
         if reason == Ended::Replaced {
             self.replay_on(&Base::Nothing)?;
             return Ok(Progress::Again);
         }
-        if !was_there && self.is_settling(key, guard).await? {
+        if !taken && self.is_settling(key, guard).await? {
             return Err(Error::Settling);
         }
         self.session.set_base(Base::Ended);

@@ -51,19 +51,14 @@ for at = 10, last + 3, 3 do
     end
   end
 end
--- The same login sent once more.
-local again = rotation == 'offer' and terms.principal and terms.principal == r.u
 if rotation == 'replace' then
   if r.p == terms.proof then return done and done() or r.v end
 elseif rotation == 'offer' then
   local waiting = r.n and r.n[1]
   if waiting == terms.proof then return done and done() or r.v end
-  if waiting ~= terms.instead_of or not (again or opened == (r.p or '')) then met = false end
+  if waiting ~= terms.instead_of or opened ~= (r.p or '') then met = false end
 end
-if opened ~= '' and opened ~= r.p then
-  local admitted, recognised = admits(r, opened, now)
-  if not admitted and not (recognised and again) then return -1 end
-end
+if opened ~= '' and opened ~= r.p and not admits(r, opened, now) then return -1 end
 if not met then return {1, bytes} end
 
 local changed, more, larger = false, 0, 0

@@ -55,13 +55,13 @@ local function deadline(r)
   return ends
 end
 
--- Whether a secret opens the record; where not, whether it is recognised: a login has replaced it.
+-- Whether a secret opens the record.
 local function admits(r, proof, now)
   if r.p == proof then return true end
   if r.n and r.n[1] == proof then return true end
   local old = r.s
   for i = old and #old or 0, 1, -1 do
-    if old[i][1] == proof and now < old[i][2] then return old[i][3] ~= 0, true end
+    if old[i][1] == proof and now < old[i][2] then return old[i][3] ~= 0 end
   end
-  return false, false
+  return false
 end

@@ -116,32 +116,6 @@ pub async fn a_login_shuts_every_earlier_secret(fixture: &Fixture) {
     }
 }
 
-/// Under a secret that is settling, whoever is signed in may sign in once more, and is offered a
-/// secret beside the one in force. Nobody else may, nor any longer than that.
-pub async fn a_settling_secret_signs_in_the_same_once_more(fixture: &Fixture) {
-    let (key, record, new, newer) = (key(), session(START), proof(), proof());
-    let old = record.proof.expect("a session has a secret");
-    fixture.create(key, &record, START).await;
-    let login = under(old).rotating(replace(new)).signing_in("alice", None);
-    let record = fixture.follow(key, &record, &login, after(1)).await;
-    let others = [
-        under(old).rotating(offer(newer)).signing_in("bob", None),
-        under(old).rotating(replace(newer)).signing_in("alice", None),
-        under(old).rotating(offer(newer)),
-        under(old).signing_in("alice", None),
-        under(proof()).rotating(offer(newer)).signing_in("alice", None),
-    ];
-    for other in others {
-        assert_eq!(fixture.commit(key, &other, after(2)).await, Outcome::Gone, "{other:?}");
-    }
-    let again = under(old).rotating(offer(newer)).signing_in("alice", None);
-    assert_eq!(fixture.commit(key, &again, after(1) + SETTLE).await, Outcome::Gone);
-    assert_eq!(fixture.load(key, after(2)).await.as_ref(), Some(&record));
-    let record = fixture.follow(key, &record, &again, after(2)).await;
-    assert!(record.admits(&new, after(2)).admitted() && record.admits(&newer, after(2)).admitted());
-    shut(fixture, key, &record, old, after(2)).await;
-}
-
 /// An offered secret waits: the current one goes on, and both are admitted. Another offer conflicts
 /// unless it means to replace this one.
 pub async fn an_offer_waits(fixture: &Fixture) {

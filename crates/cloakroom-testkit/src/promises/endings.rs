@@ -325,3 +325,20 @@ pub async fn hung_listeners_fail_no_logout(fixture: &Fixture) {
     assert_eq!(finish(&node, &session).await, Some(Reply::Clear));
     assert!(open(&nodes.b, &[&token]).await.is_new());
 }
+
+/// Nor do they fail an opening that ends what a stricter policy allows no longer.
+pub async fn hung_listeners_fail_no_opening(fixture: &Fixture) {
+    let nodes = Nodes::over(fixture);
+    let token = nodes.create(|session| session.set(VISITS, &1).unwrap()).await;
+    nodes.clock.advance(2 * MINUTE);
+    let policy = Policy {
+        longest_idle: Some(MINUTE),
+        call_deadline: Duration::from_millis(500),
+        deadline: Duration::from_millis(1200),
+        ..Policy::default()
+    };
+    let store = Arc::clone(&fixture.store);
+    let node = super::nodes::node(store, policy, &nodes.clock, [Hung, Hung, Hung]);
+    assert!(open(&node, &[&token]).await.is_new());
+    assert_eq!(nodes.count().await, 0);
+}

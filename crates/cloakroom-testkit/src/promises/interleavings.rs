@@ -59,6 +59,64 @@ pub async fn a_commit_dropped_half_way_is_not_applied_again(fixture: &Fixture) {
     assert_eq!(stored(&nodes, &token).await, (Some(1), None));
 }
 
+/// Nor does whoever waits behind the commit that is dropped: neither the request's end nor another
+/// transaction on the handle.
+pub async fn what_waits_behind_a_dropped_commit_commits_nothing(fixture: &Fixture) {
+    let nodes = Interleaved::over(fixture);
+    for transacts in [false, true] {
+        let token = nodes.create(|session| session.set(VISITS, &1).unwrap()).await;
+        let session = open(&nodes.a, &[&token]).await;
+        session.update(VISITS, |visits| *visits += 1).unwrap();
+        let (done, is_done) = oneshot::channel();
+        nodes.hooked.after(Call::Commit, 1, async {
+            done.send(()).unwrap();
+            std::future::pending::<StoreResult<()>>().await
+        });
+        let committing = session.clone();
+        let commit = tokio::spawn(async move { committing.commit().await });
+        is_done.await.unwrap();
+        let waiting = async {
+            match transacts {
+                true => session.transact(OTHER, |other| *other += 1).await,
+                false => nodes.a.finish(&session).await.map(drop),
+            }
+        };
+        let mut waiting = std::pin::pin!(waiting);
+        assert!(futures_util::poll!(&mut waiting).is_pending(), "it waits at the gate");
+        commit.abort();
+        let waited = waiting.await;
+        assert!(matches!(waited, Err(Error::OutcomeUnknown)), "{waited:?}");
+        assert_eq!(stored(&nodes, &token).await, (Some(2), None));
+    }
+}
+
+/// An edit that comes while a commit is refused builds on what is stored, not on what the refused
+/// edits would have made of it.
+pub async fn an_edit_after_refused_ones_builds_on_what_is_stored(fixture: &Fixture) {
+    let refused: [fn(&Session); 3] = [
+        |session| session.update(VISITS, |visits| *visits += 10).unwrap(),
+        |session| session.set(VISITS, &100).unwrap(),
+        |session| session.remove(VISITS).unwrap(),
+    ];
+    let nodes = Interleaved::with(fixture, one_seat());
+    nodes.signed_in("alice").await;
+    for edit in refused {
+        let token = nodes.create(|session| session.set(VISITS, &5).unwrap()).await;
+        let session = open(&nodes.a, &[&token]).await;
+        edit(&session);
+        session.log_in("alice").unwrap();
+        let beside = session.clone();
+        nodes.hooked.before(Call::Commit, 1, async move {
+            beside.update(VISITS, |visits| *visits += 1).unwrap();
+            Ok(())
+        });
+        assert!(matches!(session.commit().await, Ok(Outcome::Refused(_))));
+        assert_eq!(session.get(VISITS).unwrap(), Some(6));
+        finish(&nodes.a, &session).await;
+        assert_eq!(stored(&nodes, &token).await, (Some(6), None));
+    }
+}
+
 /// A login whose commit was dropped is not refused because of the session that it has left.
 pub async fn a_login_dropped_half_way_is_not_refused_for_its_own_seat(fixture: &Fixture) {
     let nodes = Interleaved::with(fixture, one_seat());

@@ -94,14 +94,7 @@ impl Nodes {
     /// records.
     pub fn apart(a: Arc<dyn Store>, b: Arc<dyn Store>, policy: Policy) -> Self {
         let (clock, heard) = (ManualClock::default(), Heard::default());
-        let node = |store| {
-            Sessions::builder(Timeless(store), TokioTimer)
-                .policy(policy.clone())
-                .clock(clock.clone())
-                .listener(heard.clone())
-                .build()
-                .expect("the policy is sound")
-        };
+        let node = |store| node(store, policy.clone(), &clock, [heard.clone()]);
         Self { a: node(a), b: node(b), clock, heard }
     }
 
@@ -126,6 +119,20 @@ impl Nodes {
     pub async fn count(&self) -> u64 {
         self.a.count().await.unwrap()
     }
+}
+
+/// A node over a store whose clock nobody asks, with these listeners.
+pub(super) fn node<L: Listener>(
+    store: Arc<dyn Store>,
+    policy: Policy,
+    clock: &ManualClock,
+    listeners: impl IntoIterator<Item = L>,
+) -> Sessions {
+    let builder = Sessions::builder(Timeless(store), TokioTimer).policy(policy);
+    let builder = listeners
+        .into_iter()
+        .fold(builder.clock(clock.clone()), |builder, listener| builder.listener(listener));
+    builder.build().expect("the policy is sound")
 }
 
 /// Two nodes over one store; things may happen in the middle of `a`'s calls to it, and `b` is who

@@ -7,7 +7,7 @@ use cloakroom_core::{Error, Outcome, Policy, Slot};
 use super::Nodes;
 use super::nodes::{Interleaved, finish, open, sent};
 use crate::fixture::Fixture;
-use crate::stores::Call;
+use crate::stores::{Call, lost};
 
 const VISITS: Slot<u64> = Slot::new("visits");
 
@@ -99,4 +99,40 @@ pub async fn a_logout_that_found_nothing_clears_nothing(fixture: &Fixture) {
     assert!(nodes.b.end(token.key()).await.unwrap());
     logout.log_out().unwrap();
     assert_eq!(finish(&nodes.a, &logout).await, None);
+}
+
+/// A logout whose first send is lost before the store, and that a login overtakes until the next, has
+/// ended nothing, and does not say so.
+pub async fn a_lost_logout_overtaken_by_a_login_is_not_done(fixture: &Fixture) {
+    let nodes = Interleaved::over(fixture);
+    let token = nodes.signed_in("alice").await;
+    let (beside, old) = (nodes.b.clone(), token.clone());
+    nodes.hooked.before(Call::End, 1, async move {
+        let session = open(&beside, &[&old]).await;
+        session.log_in("alice").unwrap();
+        finish(&beside, &session).await;
+        Err(lost())
+    });
+    let session = open(&nodes.a, &[&token]).await;
+    session.log_out().unwrap();
+    let finished = nodes.a.finish(&session).await;
+    assert!(matches!(finished, Err(Error::Settling)), "{finished:?}");
+    assert_eq!(nodes.count().await, 1);
+}
+
+/// A transaction whose session is logged out on the same handle, while another user's login ends the
+/// one before, is not done.
+pub async fn a_transaction_overtaken_by_a_logout_is_not_done(fixture: &Fixture) {
+    let nodes = Interleaved::over(fixture);
+    let token = nodes.signed_in("alice").await;
+    let session = open(&nodes.a, &[&token]).await;
+    session.log_in("bob").unwrap();
+    let beside = session.clone();
+    nodes.hooked.before(Call::End, 1, async move {
+        beside.log_out().unwrap();
+        Ok(())
+    });
+    let transacted = session.transact(VISITS, |visits| *visits += 1).await;
+    assert!(matches!(transacted, Err(Error::Ended | Error::OutcomeUnknown)), "{transacted:?}");
+    assert_eq!(nodes.count().await, 0);
 }

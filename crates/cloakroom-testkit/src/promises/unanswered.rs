@@ -170,4 +170,11 @@ pub async fn everybody_else_ends_where_one_cannot(fixture: &Fixture) {
     assert!(matches!(ended, Err(Error::Store(_))), "{ended:?}");
     assert_eq!(nodes.count().await, 1);
     assert_eq!(nodes.a.end_everybody().await.unwrap(), 1);
+    for _ in 0..3 {
+        nodes.signed_in("alice").await;
+    }
+    nodes.hooked.before(Call::End, 1, async { Err(unreached()) });
+    let ended = nodes.a.end_all("alice", None).await;
+    assert!(matches!(ended, Err(Error::Store(_))), "{ended:?}");
+    assert_eq!(nodes.count().await, 1);
 }
