@@ -141,6 +141,12 @@ impl Edits {
             && self.lifetime.is_none()
     }
 
+    /// Whether some field is computed from what was read of it, so that another writer can come first.
+    pub(crate) fn builds_on_what_was_read(&self) -> bool {
+        let first = |field: &FieldEdits| matches!(field.edits.first(), Some((_, Edit::Update(_))));
+        self.fields.values().any(first)
+    }
+
     /// Whether some field has a value: what makes a new session worth storing.
     pub(crate) fn writes(&self) -> bool {
         self.fields.values().any(|field| field.shown.is_some())

@@ -97,7 +97,7 @@ impl<'a> Drive<'a> {
     }
 
     async fn run(&mut self, mut computed: Option<Computed<'_>>) -> Result<Outcome> {
-        let mut turn: Option<Turn<'_>> = None;
+        let mut turn = self.join_busy_queue(computed.is_some()).await?;
         let mut conflicts = 0;
         loop {
             let (view, now) = (self.session.view(), self.sessions.now());
@@ -117,6 +117,18 @@ impl<'a> Drive<'a> {
                 Progress::Conflict => turn = self.wait_for_turn().await?,
             }
             conflicts += 1;
+        }
+    }
+
+    /// Where writers of this key queue already, waits with them: a commit that builds on what was
+    /// read would only meet a conflict.
+    async fn join_busy_queue(&self, computes: bool) -> Result<Option<Turn<'a>>> {
+        let view = self.session.view();
+        let builds = computes || view.edits.builds_on_what_was_read();
+        let busy = |stored: &Stored| self.sessions.inner.queues.is_busy(&stored.key);
+        match view.stored() {
+            Some(stored) if builds && busy(stored) => self.wait_for_turn().await,
+            _ => Ok(None),
         }
     }
 

@@ -41,12 +41,24 @@ impl Queues {
         Self((0..QUEUES).map(|_| Queue::default()).collect())
     }
 
+    /// Whether somebody is at the head of the queue of `key`, or waits in it.
+    pub(super) fn is_busy(&self, key: &Key) -> bool {
+        let queue = self.of(key);
+        queue.waiting.load(Ordering::Relaxed) > 0 || queue.newest.try_lock().is_none()
+    }
+
     /// Waits for the turn of a writer of `key`.
     pub(super) async fn wait(&self, key: &Key) -> Turn<'_> {
-        let queue = &self.0[usize::from(key.as_bytes()[0]) % QUEUES];
+        let queue = self.of(key);
         queue.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&queue.waiting);
         Turn { queue, newest: queue.newest.lock().await }
+    }
+}
+
+impl Queues {
+    fn of(&self, key: &Key) -> &Queue {
+        &self.0[usize::from(key.as_bytes()[0]) % QUEUES]
     }
 }
 
