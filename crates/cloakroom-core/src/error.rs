@@ -16,8 +16,8 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The store was asked to commit and its answer was lost, and the record does not show what
-    /// became of it: the commit was applied once or not at all. Or an earlier step was applied and a
-    /// later one was not, as where another user's login has ended the old session.
+    /// became of it: the commit was applied once or not at all. Or an earlier step was applied and
+    /// a later one was not, as where another user's login has ended the old session.
     #[error("the session store did not confirm the commit; it was applied once or not at all")]
     OutcomeUnknown,
     /// The work did not end within the policy's deadline. A commit that was under way was applied

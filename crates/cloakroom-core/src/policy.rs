@@ -84,8 +84,8 @@ pub enum WhenFull {
 pub enum Announcing {
     /// At least once, across all nodes, where the store can keep endings; at most once elsewhere.
     /// Every node that ends or sweeps sessions needs a listener, or its endings are announced to
-    /// nobody. An ending is kept, with all that the session held, until its listeners have heard it:
-    /// a listener that always fails fills the store.
+    /// nobody. An ending is kept, with all that the session held, until its listeners have heard
+    /// it: a listener that always fails fills the store.
     Durable,
     /// At most once: what a node that dies was about to announce is not announced.
     AtMostOnce,

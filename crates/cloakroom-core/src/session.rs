@@ -103,17 +103,17 @@ pub struct Client {
 
 impl Client {
     /// Cuts what a client says of itself to a length that a list can show.
-    fn shorten(&mut self) {
+    pub(crate) fn shortened(mut self) -> Self {
         const MOST: usize = 256;
         for text in [&mut self.device, &mut self.address].into_iter().flatten() {
             text.truncate(text.floor_char_boundary(MOST));
         }
+        self
     }
 }
 
 impl Session {
-    pub(crate) fn new(sessions: Sessions, mut view: View) -> Self {
-        view.client.shorten();
+    pub(crate) fn new(sessions: Sessions, view: View) -> Self {
         let state = Mutex::new(State { view, reply: None, closed: false, lost: false });
         Self { inner: Arc::new(Inner { sessions, gate: async_lock::Mutex::new(()), state }) }
     }
@@ -187,9 +187,9 @@ impl Session {
 
     /// Signs a user in. The token is replaced, so that one planted beforehand opens nothing; the
     /// attributes stay, unless another user was signed in: that session is ended, and this one
-    /// begins empty. Needs no old session: under a token that
-    /// another login has just replaced it begins an empty one, also for the same user. Where the store's answer to a login is lost, the session is ended with all that was in it, and
-    /// the client signs in anew.
+    /// begins empty. Needs no old session: under a token that another login has just replaced it
+    /// begins an empty one, also for the same user. Where the store's answer to a login is lost,
+    /// the session is ended with all that was in it, and the client signs in anew.
     pub fn log_in(&self, login: impl Into<Login>) -> Result<()> {
         let login = login.into();
         let most = self.inner.sessions.policy().principal_bytes;
@@ -251,8 +251,9 @@ impl Session {
 
     /// Commits what was edited so far: before a streamed body, or a side effect that counts on it.
     /// Whatever the outcome, the edits are done with. Never [`Outcome::Conflict`]: edits are
-    /// replayed until they apply. [`Outcome::done`] makes an error of whatever is not done. Dropped half-way, or without an answer from the store, it leaves
-    /// the handle closed: nobody knows whether the edits were applied.
+    /// replayed until they apply. [`Outcome::done`] makes an error of whatever is not done. Dropped
+    /// half-way, or without an answer from the store, it leaves the handle closed: nobody knows
+    /// whether the edits were applied.
     pub fn commit(&self) -> impl Future<Output = Result<Outcome>> + Send + '_ {
         self.inner.sessions.drive(self, None)
     }
@@ -315,6 +316,11 @@ impl Session {
 
     pub(crate) fn set_reply(&self, reply: Reply) {
         self.state().reply = Some(reply);
+    }
+
+    /// Whether a commit of the edits can meet a conflict.
+    pub(crate) fn builds_on_what_was_read(&self) -> bool {
+        self.state().view.edits.builds_on_what_was_read()
     }
 
     pub(crate) fn is_edited(&self) -> bool {

@@ -111,7 +111,8 @@ impl Sessions {
     /// # Errors
     /// [`Error::Store`] and [`Error::DeadlinePassed`] where the store does not answer: then nobody
     /// knows whether there is a session. [`Error::TwoSessions`] where two tokens open two sessions,
-    /// and [`Error::TooManyTokens`] where there are more than are looked up: one could hide another.
+    /// and [`Error::TooManyTokens`] where there are more than are looked up: one could hide
+    /// another.
     pub async fn open(&self, tokens: &[Token], client: Client) -> Result<Session> {
         let mut endings = Vec::new();
         let opening = self.find_one(tokens, &mut endings);
@@ -170,7 +171,8 @@ impl Sessions {
         Ok(self.call(self.inner.store.load(key, now)).await?)
     }
 
-    /// Ends a session that the policy, as it is now, allows no longer: the ending is to be announced.
+    /// Ends a session that the policy, as it is now, allows no longer: the ending is to be
+    /// announced.
     async fn within_caps(
         &self,
         key: Key,
@@ -237,15 +239,25 @@ impl Sessions {
     pub async fn end_all(&self, principal: &str, except: Option<Key>) -> Result<usize> {
         let directory = self.directory()?;
         self.call(directory.bar(principal, self.now())).await?;
-        let others = self.of_principal(principal).await?.into_iter().map(|info| info.key());
+        let listed = self.of_principal(principal).await?;
+        let mut others: Vec<Key> = listed.iter().map(Info::key).collect();
+        others.retain(|key| Some(*key) != except);
+        let guard = Guard::Principal(principal.to_owned());
+        let (ended, failed) = self.end_each(&others, &guard).await;
+        failed.map_or(Ok(ended), Err)
+    }
+
+    /// Ends sessions one after the other, past those that cannot be ended: how many, and the first
+    /// error.
+    async fn end_each(&self, keys: &[Key], guard: &Guard) -> (usize, Option<Error>) {
         let (mut ended, mut failed) = (0, None);
-        for key in others.filter(|key| Some(*key) != except) {
-            match self.end_own(principal, key).await {
+        for key in keys {
+            match self.end_session(*key, guard).await {
                 Ok(was_there) => ended += usize::from(was_there),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        failed.map_or(Ok(ended), Err)
+        (ended, failed)
     }
 
     /// The principal's sessions, the oldest login first.
@@ -267,20 +279,13 @@ impl Sessions {
         loop {
             let page = self.directory()?.page(Kind::Session, after, PAGE, self.now());
             let keys = self.call(page).await?;
-            for key in &keys {
-                match self.end(*key).await {
-                    Ok(was_there) => ended += usize::from(was_there),
-                    Err(error) => failed = failed.or(Some(error)),
-                }
-            }
-            after = match (keys.last(), failed.take()) {
-                (Some(last), still) => {
-                    failed = still;
-                    Some(*last)
-                }
-                (None, Some(error)) => return Err(error),
-                (None, None) => return Ok(ended),
+            let Some(last) = keys.last() else {
+                return failed.map_or(Ok(ended), Err);
             };
+            after = Some(*last);
+            let (more, error) = self.end_each(&keys, &Guard::None).await;
+            ended += more;
+            failed = failed.or(error);
         }
     }
 

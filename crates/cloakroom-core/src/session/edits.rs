@@ -141,7 +141,8 @@ impl Edits {
             && self.lifetime.is_none()
     }
 
-    /// Whether some field is computed from what was read of it, so that another writer can come first.
+    /// Whether some field is computed from what was read of it, so that another writer can come
+    /// first.
     pub(crate) fn builds_on_what_was_read(&self) -> bool {
         let first = |field: &FieldEdits| matches!(field.edits.first(), Some((_, Edit::Update(_))));
         self.fields.values().any(first)

@@ -40,6 +40,17 @@ pub(crate) struct Stored {
     pub(crate) record: Arc<Record>,
 }
 
+impl Base {
+    pub(crate) fn stored(key: Key, opened_under: Option<Proof>, record: Record) -> Self {
+        Self::Stored(Stored { key, opened_under, record: Arc::new(record) })
+    }
+
+    /// A record that is found by name and opened by no token, where it is there.
+    pub(crate) fn named(key: Key, record: Option<Record>) -> Self {
+        record.map_or(Self::Nothing, |record| Self::stored(key, None, record))
+    }
+}
+
 impl Stored {
     fn end(&self, reason: Ended) -> Step {
         let guard = self.opened_under.map_or(Guard::None, Guard::Proof);
@@ -52,7 +63,7 @@ impl Stored {
 pub(crate) struct View {
     pub(crate) base: Base,
     pub(crate) edits: Edits,
-    pub(crate) client: Client,
+    pub(crate) client: Arc<Client>,
     /// When the session was opened: what others have done since, its client may not know.
     opened_at: Timestamp,
     /// Where a new record goes that is found by name and opened by no token.
@@ -113,7 +124,7 @@ impl View {
         Self {
             base,
             edits: Edits::default(),
-            client,
+            client: Arc::new(client.shortened()),
             opened_at: now,
             named: None,
             passive: false,

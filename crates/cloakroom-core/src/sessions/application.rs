@@ -1,13 +1,11 @@
 //! Attributes that all sessions of an application share, on all nodes.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Sessions;
 use crate::error::Result;
-use crate::session::view::{Base, Stored, View};
+use crate::session::view::{Base, View};
 use crate::session::{Client, Session};
 use crate::slot::Slot;
 use crate::token::{Key, Kind};
@@ -30,10 +28,7 @@ impl Application {
         let key = Key::named(Kind::Application, NAME);
         let now = self.sessions.now();
         let record = self.sessions.load(key, now).await?;
-        let base = record.map_or(Base::Nothing, |record| {
-            Base::Stored(Stored { key, opened_under: None, record: Arc::new(record) })
-        });
-        let mut view = View::new(base, Client::default(), now);
+        let mut view = View::new(Base::named(key, record), Client::default(), now);
         view.named = Some(key);
         Ok(Session::new(self.sessions.clone(), view))
     }

@@ -1,7 +1,5 @@
 //! Carrying a request's edits to the store, step by step, until they are applied or cannot be.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::Sessions;
@@ -35,8 +33,8 @@ enum Progress {
     Conflict,
 }
 
-/// Closes a session whose commit is dropped half-way: nobody knows what became of it. Its edits stay,
-/// so that the request's end is told of it.
+/// Closes a session whose commit is dropped half-way: nobody knows what became of it. Its edits
+/// stay, so that the request's end is told of it.
 struct Underway<'a>(Option<&'a Session>);
 
 impl Drop for Underway<'_> {
@@ -123,11 +121,11 @@ impl<'a> Drive<'a> {
     /// Where writers of this key queue already, waits with them: a commit that builds on what was
     /// read would only meet a conflict.
     async fn join_busy_queue(&self, computes: bool) -> Result<Option<Turn<'a>>> {
-        let view = self.session.view();
-        let builds = computes || view.edits.builds_on_what_was_read();
-        let busy = |stored: &Stored| self.sessions.inner.queues.is_busy(&stored.key);
-        match view.stored() {
-            Some(stored) if builds && busy(stored) => self.wait_for_turn().await,
+        if !computes && !self.session.builds_on_what_was_read() {
+            return Ok(None);
+        }
+        match self.session.key() {
+            Some(key) if self.sessions.inner.queues.is_busy(&key) => self.wait_for_turn().await,
             _ => Ok(None),
         }
     }
@@ -140,7 +138,7 @@ impl<'a> Drive<'a> {
         };
         let mut turn = self.sessions.inner.queues.wait(key).await;
         if let Some(newest) = turn.take(key).filter(|newest| newest.version > record.version) {
-            self.replay_on(&stored(*key, *opened_under, newest))?;
+            self.replay_on(&Base::stored(*key, *opened_under, newest))?;
         }
         Ok(Some(turn))
     }
@@ -208,7 +206,8 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// A store that was not reached has changed nothing; but an earlier step of this drive may have.
+    /// A store that was not reached has changed nothing; but an earlier step of this drive may
+    /// have.
     fn known<T>(&self, sent: Result<T>) -> Result<T> {
         match sent {
             Err(Error::Store(_)) if !self.endings.is_empty() => Err(Error::OutcomeUnknown),
@@ -233,7 +232,7 @@ impl<'a> Drive<'a> {
             // Only a record found by name can be there already: another node has made it.
             Sent::Answered(Created::Exists) => {
                 let found = self.sessions.load(key, tried.now).await?;
-                self.replay_on(&found.map_or(Base::Nothing, |found| stored(key, None, found)))?;
+                self.replay_on(&Base::named(key, found))?;
                 return Ok(Progress::Conflict);
             }
             Sent::Answered(Created::Barred) => return Ok(Progress::Finished(Outcome::Barred)),
@@ -242,7 +241,7 @@ impl<'a> Drive<'a> {
         let (version, opened_under) = (record.version, token.as_ref().map(Token::proof));
         self.tell_of_creation(key, token.as_ref(), &record);
         self.hand_out(token, record.ends_at);
-        self.session.rebase(&stored(key, opened_under, record), self.drafted)?;
+        self.session.rebase(&Base::stored(key, opened_under, record), self.drafted)?;
         Ok(Progress::Finished(Outcome::Done { version }))
     }
 
@@ -259,7 +258,8 @@ impl<'a> Drive<'a> {
             Some(Rotation::Offer { .. } | Rotation::Confirm { .. }) | None => None,
         };
         let (record, version) = match sent {
-            // What others wrote in between is not in it; its version, lower than the store's, says so.
+            // What others wrote in between is not in it; its version, lower than the store's, says
+            // so.
             Sent::Answered(Outcome::Done { version }) => {
                 let before = tried.view.record().ok_or(Error::OutcomeUnknown)?;
                 (before.with(commit, tried.now).0, version)
@@ -270,7 +270,7 @@ impl<'a> Drive<'a> {
                 (*found, version)
             }
             Sent::Answered(Outcome::Conflict(record)) => {
-                self.replay_on(&stored(key, commit.opened_under, *record))?;
+                self.replay_on(&Base::stored(key, commit.opened_under, *record))?;
                 return Ok(Progress::Conflict);
             }
             Sent::Answered(Outcome::Gone) if commit.sign_in.is_some() => {
@@ -283,7 +283,7 @@ impl<'a> Drive<'a> {
         let opened_under = replaced.or(commit.opened_under);
         self.tell_of(key, commit, version);
         self.hand_out(token, record.ends_at);
-        self.session.rebase(&stored(key, opened_under, record), self.drafted)?;
+        self.session.rebase(&Base::stored(key, opened_under, record), self.drafted)?;
         Ok(Progress::Finished(Outcome::Done { version }))
     }
 
@@ -391,8 +391,4 @@ fn compute_on(view: &View, name: &str, compute: &mut Compute<'_>) -> Result<(Str
     let expect = view.edits.expect(name, view.record());
     let to = Some(compute(view.edits.shown(name, view.record()))?);
     Ok((name.to_owned(), Change { to, expect }))
-}
-
-fn stored(key: Key, opened_under: Option<Proof>, record: Record) -> Base {
-    Base::Stored(Stored { key, opened_under, record: Arc::new(record) })
 }

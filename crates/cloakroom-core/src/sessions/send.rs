@@ -1,8 +1,9 @@
-//! Sending one step to the store, once; and finding out what became of it where its answer was lost.
+//! Sending one step to the store, once; and finding out what became of it where its answer was
+//! lost.
 //!
-//! A commit and a creation are never sent twice: what is thought lost may only be late, and a second
-//! send of it could meet the first one's traces, or find them gone. An ending may be: it says which
-//! secret it ends.
+//! A commit and a creation are never sent twice: what is thought lost may only be late, and a
+//! second send of it could meet the first one's traces, or find them gone. An ending may be: it
+//! says which secret it ends.
 
 use std::time::Duration;
 

@@ -151,8 +151,8 @@ pub(crate) fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// A client with cookies of its own, as a browser has them: they know no port. It connects anew each
-/// time, so that none of its connections leads to a node that was killed.
+/// A client with cookies of its own, as a browser has them: they know no port. It connects anew
+/// each time, so that none of its connections leads to a node that was killed.
 pub(crate) fn browser() -> Client {
     let builder = Client::builder().cookie_store(true).timeout(BOUND).pool_max_idle_per_host(0);
     builder.user_agent("curl/8.5.0").build().expect("a client")
