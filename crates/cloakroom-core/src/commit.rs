@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -184,7 +185,7 @@ pub enum Outcome {
         version: u64,
     },
     /// A field was not as expected. Nothing was applied; here is the record as it is.
-    Conflict(Box<Record>),
+    Conflict(Arc<Record>),
     /// There is no such session, or the commit was opened under a secret it no longer admits.
     Gone,
     /// All of the principal's sessions were ended while this sign-in was under way; nothing is
@@ -210,7 +211,7 @@ impl Record {
             return (Outcome::Gone, None);
         }
         if !self.meets(commit) {
-            return (Outcome::Conflict(Box::new(self.clone())), None);
+            return (Outcome::Conflict(Arc::new(self.clone())), None);
         }
         let (after, changed) = self.with(commit, now);
         if let Some(limit) = after.over(commit.room, self) {

@@ -214,6 +214,12 @@ impl Record {
         }
     }
 
+    /// About how many bytes the record takes in memory.
+    pub(crate) fn memory(&self) -> usize {
+        const FIELD: usize = 128;
+        size_of::<Self>() + self.size() + self.fields.len() * FIELD
+    }
+
     /// Bytes of all attributes, names included: what a limit on bytes counts.
     pub fn size(&self) -> usize {
         self.fields.iter().map(|(name, field)| name.len() + field.bytes.len()).sum()

@@ -14,6 +14,7 @@ use self::view::{Base, View};
 use crate::commit::Outcome;
 use crate::error::{Error, Result};
 use crate::event::Ended;
+use crate::policy::Policy;
 use crate::record::Record;
 use crate::sessions::{Live, Sessions};
 use crate::slot;
@@ -49,6 +50,8 @@ struct State {
     closed: bool,
     /// Whether a commit was dropped half-way: the edits that are still here may be applied.
     lost: bool,
+    /// The version that the client has to return, where it does not.
+    fence: Option<u64>,
 }
 
 /// What the client has to be told.
@@ -99,9 +102,16 @@ pub struct Client {
     pub device: Option<String>,
     /// Its address.
     pub address: Option<String>,
+    /// The version of its session that it saw last, where it says so; see [`Session::fence`].
+    pub seen: Option<u64>,
 }
 
 impl Client {
+    /// Whether there is anything to keep of it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.device.is_some() || self.address.is_some()
+    }
+
     /// Cuts what a client says of itself to a length that a list can show.
     pub(crate) fn shortened(mut self) -> Self {
         const MOST: usize = 256;
@@ -114,7 +124,8 @@ impl Client {
 
 impl Session {
     pub(crate) fn new(sessions: Sessions, view: View) -> Self {
-        let state = Mutex::new(State { view, reply: None, closed: false, lost: false });
+        let state =
+            Mutex::new(State { view, reply: None, closed: false, lost: false, fence: None });
         Self { inner: Arc::new(Inner { sessions, gate: async_lock::Mutex::new(()), state }) }
     }
 
@@ -249,6 +260,26 @@ impl Session {
         self.state().reply.take()
     }
 
+    /// The version that the client is to return as [`Client::seen`] with its requests of the next
+    /// while, where it does not already: then no node shows it an older one. Ask when the request
+    /// is finished. `None` as well where no node reads from a cache; see
+    /// [`Store::fence`](crate::Store::fence).
+    pub fn fence(&self) -> Option<u64> {
+        self.state().fence.filter(|_| self.inner.sessions.store().fence().is_some())
+    }
+
+    /// Notes the version that was read by a client who had seen `seen`. A lower one is what the
+    /// store itself has, after a failover, or another session.
+    pub(crate) fn note_version(&self, seen: u64, settled: bool) {
+        let mut state = self.state();
+        let version = state.view.record().map(|record| record.version);
+        state.fence = version.filter(|version| *version < seen || *version > seen && !settled);
+    }
+
+    pub(crate) fn set_fence(&self, version: u64) {
+        self.state().fence = Some(version);
+    }
+
     /// Commits what was edited so far: before a streamed body, or a side effect that counts on it.
     /// Whatever the outcome, the edits are done with. Never [`Outcome::Conflict`]: edits are
     /// replayed until they apply. [`Outcome::done`] makes an error of whatever is not done. Dropped
@@ -335,6 +366,18 @@ impl Session {
 
     pub(crate) fn is_lost(&self) -> bool {
         self.state().lost
+    }
+
+    /// Closes the handle where there is nothing to commit; whether that was so. Not while a commit
+    /// of a clone is under way: what comes of it has to be waited for.
+    pub(crate) fn close_unedited(&self, policy: &Policy) -> bool {
+        let Some(_no_commit) = self.inner.gate.try_lock() else {
+            return false;
+        };
+        let mut state = self.state();
+        let unedited = !state.closed && state.view.asks_for_nothing(policy);
+        state.closed |= unedited;
+        unedited
     }
 
     /// Takes no more edits from now on; whether it was so before.

@@ -4,6 +4,7 @@ mod application;
 mod builder;
 mod drive;
 mod live;
+mod open;
 mod queue;
 mod send;
 mod sweep;
@@ -18,14 +19,12 @@ pub use sweep::Swept;
 
 use crate::commit::{Guard, Outcome};
 use crate::error::{Error, Result};
-use crate::event::{Ended, Ending, Event, Listener};
+use crate::event::{Ended, Event, Listener};
 use crate::policy::{Announcing, Policy};
-use crate::record::{Record, Standing};
-use crate::session::view::{Base, Stored, View, origin};
-use crate::session::{Client, Reply, Session};
-use crate::store::{Directory, Keep, Store};
-use crate::time::{Clock, Timer, Timestamp, within};
-use crate::token::{Key, Kind, Token};
+use crate::session::{Reply, Session};
+use crate::store::{Directory, Keep, Store, Wanted};
+use crate::time::{Clock, Timer, Timestamp};
+use crate::token::{Key, Kind};
 
 /// The sessions of an application on this node. Clones are the same.
 ///
@@ -36,6 +35,7 @@ use crate::token::{Key, Kind, Token};
 /// # struct Never;
 /// # impl Timer for Never {
 /// #     fn sleep(&self, _: Duration) -> Sleep { Box::pin(std::future::pending()) }
+/// #     fn elapsed(&self) -> Duration { Duration::ZERO }
 /// # }
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use cloakroom_core::{MemoryStore, Reply, Sessions, Slot};
@@ -77,13 +77,6 @@ impl fmt::Debug for Sessions {
     }
 }
 
-/// What a presented token leads to.
-enum Found {
-    Unknown,
-    Settling,
-    Stored(Stored),
-}
-
 impl Sessions {
     /// Begins to set up the sessions kept in `store`, with deadlines kept by `timer`.
     pub fn builder(store: impl Store, timer: impl Timer) -> Builder {
@@ -105,99 +98,6 @@ impl Sessions {
         self.inner.clock.now()
     }
 
-    /// Opens the session that a client's tokens lead to, or an empty one. Several tokens are looked
-    /// up, as many as the policy's `tokens_tried`.
-    ///
-    /// # Errors
-    /// [`Error::Store`] and [`Error::DeadlinePassed`] where the store does not answer: then nobody
-    /// knows whether there is a session. [`Error::TwoSessions`] where two tokens open two sessions,
-    /// and [`Error::TooManyTokens`] where there are more than are looked up: one could hide
-    /// another.
-    pub async fn open(&self, tokens: &[Token], client: Client) -> Result<Session> {
-        let mut endings = Vec::new();
-        let opening = self.find_one(tokens, &mut endings);
-        let found = within(&*self.inner.timer, self.policy().deadline, opening).await;
-        for ending in endings {
-            self.announce(&ending).await;
-        }
-        let base = found.unwrap_or(Err(Error::DeadlinePassed))?;
-        Ok(Session::new(self.clone(), View::new(base, client, self.now())))
-    }
-
-    async fn find_one(&self, tokens: &[Token], endings: &mut Vec<Ending>) -> Result<Base> {
-        let most = self.policy().tokens_tried;
-        if tokens.len() > most {
-            self.tell(&Event::TooManyTokens { found: tokens.len() });
-            return Err(Error::TooManyTokens { most });
-        }
-        let mut base = Base::Nothing;
-        for token in tokens {
-            base = match (base, self.find(token, endings).await?) {
-                (Base::Stored(first), Found::Stored(second)) if first.key != second.key => {
-                    let (first, second) = (first.key, second.key);
-                    self.tell(&Event::TwoSessions { first, second });
-                    return Err(Error::TwoSessions { first, second });
-                }
-                (Base::Stored(stored), _) | (_, Found::Stored(stored)) => Base::Stored(stored),
-                (_, Found::Settling) => Base::Settling,
-                (base, Found::Unknown) => base,
-            };
-        }
-        Ok(base)
-    }
-
-    async fn find(&self, token: &Token, endings: &mut Vec<Ending>) -> Result<Found> {
-        let (key, proof, now) = (token.key(), token.proof(), self.now());
-        let record = self.load(key, now).await?;
-        let (record, ending) = self.within_caps(key, record, now).await?;
-        endings.extend(ending);
-        let Some(record) = record else {
-            self.tell(&Event::UnknownToken { key });
-            return Ok(Found::Unknown);
-        };
-        let standing = record.admits(&proof, now);
-        let stored = Stored { key, opened_under: Some(proof), record: Arc::new(record) };
-        Ok(match standing {
-            Standing::Current | Standing::Offered | Standing::Grace => Found::Stored(stored),
-            Standing::Settling => Found::Settling,
-            Standing::Stranger => {
-                self.tell(&Event::UnknownToken { key });
-                Found::Unknown
-            }
-        })
-    }
-
-    async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>> {
-        Ok(self.call(self.inner.store.load(key, now)).await?)
-    }
-
-    /// Ends a session that the policy, as it is now, allows no longer: the ending is to be
-    /// announced.
-    async fn within_caps(
-        &self,
-        key: Key,
-        record: Option<Record>,
-        now: Timestamp,
-    ) -> Result<(Option<Record>, Option<Ending>)> {
-        let Some(record) = record else {
-            return Ok((None, None));
-        };
-        let policy = self.policy();
-        let idle = policy.longest_idle.map(|longest| record.touched_at + longest);
-        let end = policy.longest_lifetime.map(|longest| origin(&record) + longest);
-        let reason = match (idle, end) {
-            (_, Some(end)) if end <= now => Ended::Lifetime,
-            (Some(idle), _) if idle <= now => Ended::Idle,
-            _ => return Ok((Some(record), None)),
-        };
-        // By a clock that the store disagrees with, nothing is ended that the store would keep.
-        if self.skew().await?.is_some() {
-            return Ok((None, None));
-        }
-        let (ending, _) = self.remove(key, &Guard::None, reason).await?;
-        Ok((None, ending))
-    }
-
     /// Closes a request's session and commits what was edited: what the client has to be told.
     ///
     /// # Errors
@@ -205,6 +105,9 @@ impl Sessions {
     /// stands against them. Otherwise as for [`Session::commit`]. What an earlier commit of the
     /// same request has left for the client is then at [`Session::take_reply`].
     pub async fn finish(&self, session: &Session) -> Result<Option<Reply>> {
+        if let Some(reply) = self.finish_unedited(session) {
+            return Ok(reply);
+        }
         // What comes in from here on is refused, not lost.
         let was_closed = session.close();
         let edited = session.is_edited();
@@ -218,6 +121,12 @@ impl Sessions {
             outcome => drop(outcome.done()?),
         }
         Ok(session.take_reply())
+    }
+
+    /// Finishes a request's session at once where there is nothing to commit, which is what most
+    /// requests come to. `None`: it is still open, for [`Sessions::finish`].
+    pub fn finish_unedited(&self, session: &Session) -> Option<Option<Reply>> {
+        session.close_unedited(self.policy()).then(|| session.take_reply())
     }
 
     /// Ends a session, whoever's it is; whether there was one.
@@ -263,7 +172,7 @@ impl Sessions {
     /// The principal's sessions, the oldest login first.
     pub async fn of_principal(&self, principal: &str) -> Result<Vec<Info>> {
         let found = self.call(self.directory()?.of_principal(principal, self.now())).await?;
-        Ok(found.into_iter().map(|(key, record)| Info::new(key, record)).collect())
+        Ok(found.into_iter().map(|(key, record)| Info::new(key, Arc::new(record))).collect())
     }
 
     /// How many sessions there are.
@@ -291,13 +200,17 @@ impl Sessions {
 
     /// Looks at a session, whoever's it is; `None` where there is none. Counts as no use of it.
     pub async fn look(&self, key: Key) -> Result<Option<Info>> {
+        self.look_for(key, &Wanted::NEWEST).await
+    }
+
+    async fn look_for(&self, key: Key, wanted: &Wanted) -> Result<Option<Info>> {
         let now = self.now();
-        let record = self.load(key, now).await?;
-        let (record, ending) = self.within_caps(key, record, now).await?;
+        let loaded = self.read(key, wanted, now).await?;
+        let (loaded, ending) = self.within_caps(key, loaded, now).await?;
         if let Some(ending) = ending {
             self.announce(&ending).await;
         }
-        Ok(record.map(|record| Info::new(key, record)))
+        Ok(loaded.map(|loaded| Info::new(key, loaded.record)))
     }
 
     /// The attributes that all sessions share, on all nodes.

@@ -1,13 +1,22 @@
 //! What a store is: a handful of calls, each one atomic step, each told what time it is.
 
+mod breaker;
+mod feed;
 mod memory;
+mod near;
+mod reading;
 
 use std::error::Error as StdError;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use breaker::{Breaker, BreakerOptions};
+pub use feed::{Feed, Notice, Notices, Source as FeedSource};
 pub use memory::MemoryStore;
+pub use near::{Near, NearOptions, NearStats, NoNear};
+pub use reading::{Loaded, Wanted};
 
 use crate::commit::{Commit, Guard, Limit, Outcome};
 use crate::event::{Ended, Ending};
@@ -22,8 +31,19 @@ use crate::token::{Key, Kind};
 /// [`Record::apply`].
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
-    /// Reads a record. A record that is over at `now` reads as absent.
+    /// Reads a record as the store has it. A record that is over at `now` reads as absent.
     async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>>;
+
+    /// Reads a record that may have been kept nearer than the store, as long as it is what is
+    /// `wanted`: whatever else is answered, the store has said so.
+    async fn read(&self, key: Key, _wanted: &Wanted, now: Timestamp) -> Result<Option<Loaded>> {
+        Ok(self.load(key, now).await?.map(Loaded::current))
+    }
+
+    /// What [`Store::read`] would answer without asking the store, where it can.
+    fn cached(&self, _key: Key, _wanted: &Wanted, _now: Timestamp) -> Option<Loaded> {
+        None
+    }
 
     /// Stores a new record under a key that has none, or one that is over. Where it is a session
     /// with a principal and `seats` is given, the principal has at most that many afterwards; a
@@ -65,6 +85,17 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// The list of endings that are not acknowledged yet.
     fn endings(&self) -> Option<&dyn Endings> {
+        None
+    }
+
+    /// What tells a cache of changes that others make.
+    fn feed(&self) -> Option<&dyn Feed> {
+        None
+    }
+
+    /// For how long after an answer its client has to return the version that it saw, so that it
+    /// is never shown an older one: where other nodes may read from a cache. `None`: they do not.
+    fn fence(&self) -> Option<Duration> {
         None
     }
 
@@ -198,6 +229,14 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
         (**self).load(key, now).await
     }
 
+    async fn read(&self, key: Key, wanted: &Wanted, now: Timestamp) -> Result<Option<Loaded>> {
+        (**self).read(key, wanted, now).await
+    }
+
+    fn cached(&self, key: Key, wanted: &Wanted, now: Timestamp) -> Option<Loaded> {
+        (**self).cached(key, wanted, now)
+    }
+
     async fn create(
         &self,
         key: Key,
@@ -236,6 +275,14 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 
     fn endings(&self) -> Option<&dyn Endings> {
         (**self).endings()
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
+        (**self).feed()
+    }
+
+    fn fence(&self) -> Option<Duration> {
+        (**self).fence()
     }
 
     fn capabilities(&self) -> Capabilities {

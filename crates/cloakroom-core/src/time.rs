@@ -84,6 +84,9 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub trait Timer: Debug + Send + Sync + 'static {
     /// Completes after `duration`.
     fn sleep(&self, duration: Duration) -> Sleep;
+
+    /// The time since some moment of this process, on a clock that never goes back.
+    fn elapsed(&self) -> Duration;
 }
 
 /// Waits for `work`, but no longer than `limit`; `None` where it took longer and was dropped.

@@ -7,6 +7,7 @@ use cloakroom_core::store::Result;
 use cloakroom_core::{Commit, Key, Outcome, Timestamp};
 use redis::Value;
 use rmp::encode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault;
@@ -175,7 +176,7 @@ fn detailed(key: Key, items: Vec<Value>) -> Result<Applied> {
         Some(Value::Int(1)) => {
             let bytes = reply::string(next()?, "the commit script")?.ok_or_else(unexpected)?;
             Ok(Applied {
-                outcome: Outcome::Conflict(Box::new(reply::record(key, &bytes)?)),
+                outcome: Outcome::Conflict(Arc::new(reply::record(key, &bytes)?)),
                 signed: None,
             })
         }

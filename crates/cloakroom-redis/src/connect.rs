@@ -1,18 +1,26 @@
-//! Connecting: where the server is, how long to wait for it, and whether sessions are safe there.
+//! Connecting: by a URL, to one server, to the master of sentinels, or to a cluster.
 
-use std::fmt;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom_core::store;
-use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use futures_util::future::join_all;
+use redis::AsyncConnectionConfig;
 
+use crate::about::{Terms, check};
+use crate::cluster::Cluster;
+use crate::fault::Fault;
+use crate::layout::Layout;
 use crate::link::Link;
-use crate::persistence::{self, Persistence};
+use crate::persistence::Persistence;
+use crate::place::{Dialer, Place};
+use crate::route::Route;
+use crate::sentinel::Sentinels;
 use crate::store::RedisStore;
+use crate::tls::Tls;
+use crate::url::{self, Address, Form, Target, Watched};
 
-/// The oldest server that has every command used here.
-const OLDEST: (u64, u64) = (6, 2);
 /// How many commands wait to be written before a caller waits to hand over its own.
 const WAITING: usize = 1024;
 
@@ -22,13 +30,16 @@ pub struct Options {
     /// What the name of every key begins with, so that applications can share a server. No
     /// braces. Default: `cloakroom:`.
     pub prefix: String,
-    /// How long a connection may take to be made, the server's greeting included. Default: 2 s.
+    /// How long a connection may take to be made, the server's greeting included; with sentinels
+    /// also how long a master is looked for. Default: 2 s.
     pub connect_timeout: Duration,
     /// How long the server may take to answer before the connection is replaced. A caller may give
     /// up earlier. Default: 2 s.
     pub response_timeout: Duration,
     /// Accepts a server that throws sessions away when its memory is full. Default: false.
     pub insecure_allow_eviction: bool,
+    /// Whom to trust and what to show, where the URL asks for TLS. What the URL names comes first.
+    pub tls: Tls,
 }
 
 impl Default for Options {
@@ -38,6 +49,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(2),
             insecure_allow_eviction: false,
+            tls: Tls::default(),
         }
     }
 }
@@ -49,9 +61,24 @@ pub enum ConnectError {
     /// The URL is not one of a Redis server.
     #[error("the URL of the Redis server is not valid: {0}")]
     Url(&'static str),
-    /// The URL asks for TLS.
-    #[error("TLS to Redis is not built in yet; use redis:// on a trusted network")]
-    Tls,
+    /// A file for TLS cannot be read.
+    #[error("cannot read {name}")]
+    File {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What should be in PEM format is not.
+    #[error("{name} is not what TLS needs there: it has no such block in PEM format")]
+    Pem {
+        /// Which.
+        name: String,
+    },
+    /// The certificates for TLS cannot be used.
+    #[error("the certificates for TLS to Redis cannot be used")]
+    Certificates(#[source] store::Source),
     /// The prefix has braces, which would put all keys of a cluster into one slot.
     #[error("the prefix of the keys must not contain braces")]
     Prefix,
@@ -76,9 +103,19 @@ pub enum ConnectError {
     },
     /// The server is a node of a cluster.
     #[error(
-        "the Redis server at {address} is a node of a cluster; give the URL of a single server"
+        "the Redis server at {address} is a node of a cluster: use redis+cluster:// instead of \
+         redis://"
     )]
     Cluster {
+        /// Where it is.
+        address: String,
+    },
+    /// The server is a sentinel.
+    #[error(
+        "the Redis server at {address} is a sentinel, and keeps nothing: use redis+sentinel:// \
+         instead of redis://, with ?master= and the name of its master"
+    )]
+    Sentinel {
         /// Where it is.
         address: String,
     },
@@ -96,163 +133,120 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    pub(crate) fn server(address: &str, fault: Fault) -> Self {
+        Self::Server { address: address.to_owned(), source: fault.into() }
+    }
+}
+
 impl RedisStore {
-    /// Connects to the server at `url`, such as `redis://:password@host:6379/0`, and makes sure
-    /// that sessions are safe there. A server that keeps nothing on disk is used, with a warning:
-    /// its sessions end when it restarts.
+    /// Connects to what is at `url`, and makes sure that sessions are safe there:
     ///
-    /// A server that is lost later is looked for again with every call.
+    /// | URL | what is there |
+    /// |---|---|
+    /// | `redis://[name[:password]@]host[:port][/database]` | one server |
+    /// | `redis+sentinel://[name[:password]@]host[:port],.../[database]?master=name` | the master that these sentinels name; `&sentinel_user=` and `&sentinel_password=` where they ask for it |
+    /// | `redis+cluster://[name[:password]@]host[:port],...` | a cluster, of which these are some nodes |
+    /// | `unix:///path` | one server on this machine |
+    ///
+    /// With `rediss` in the place of `redis`, everything goes by TLS. The server's certificate has
+    /// to be for the host of the URL, or for what sentinels and nodes call the others; it is
+    /// checked against the authorities of this machine, of [`Options::tls`], or of the file in
+    /// `?ca=/path/ca.pem`. `&cert=/path/client.pem&key=/path/client.key` is shown to a server that
+    /// asks who connects.
+    ///
+    /// In a name, a password or a path, `/`, `?`, `#`, `&` and `%` are written as `%2F`, `%3F`,
+    /// `%23`, `%26` and `%25`.
+    ///
+    /// A server that keeps nothing on disk is used, with a warning: its sessions end when it
+    /// restarts. One that is lost later is looked for again, after a wait that grows from 20
+    /// milliseconds to a second; until it is found, calls fail at once.
     pub async fn connect(url: &str, options: Options) -> Result<Self, ConnectError> {
         if options.prefix.contains(['{', '}']) {
             return Err(ConnectError::Prefix);
         }
-        let info = parse(url)?;
-        let address = info.addr().to_string();
-        let client = Client::open(info)
-            .map_err(|_| ConnectError::Url("no connection can be made to such an address"))?;
+        let target = url::parse(url).map_err(ConnectError::Url)?;
+        let layout = Layout::new(options.prefix.clone());
+        let arrival = Arrival::of(&target, &options, layout.clone())?;
+        let (route, persistence) = arrival.at(target.form).await?;
+        Ok(Self::new(route, layout, persistence.is_durable()))
+    }
+}
+
+/// What it takes to connect to servers of any form.
+struct Arrival {
+    dialer: Dialer,
+    config: AsyncConnectionConfig,
+    limit: Duration,
+    layout: Layout,
+    may_evict: bool,
+}
+
+impl Arrival {
+    fn of(target: &Target, options: &Options, layout: Layout) -> Result<Self, ConnectError> {
+        let tls = options.tls.clone().with(target.files.clone());
+        let certificates = target.secure.then(|| tls.load()).transpose()?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(options.connect_timeout))
             .set_response_timeout(Some(options.response_timeout))
             .set_pipeline_buffer_size(WAITING);
-        let link = Link::new(client, config);
-        let persistence = check(&link, &address, options.insecure_allow_eviction).await?;
+        let dialer = Dialer::new(target.settings.clone(), certificates);
+        let nowhere = Address { host: "localhost".to_owned(), port: 0 };
+        // Certificates that cannot be read are found out now, not with the first connection.
+        dialer.client(&nowhere).map_err(|error| ConnectError::Certificates(error.into()))?;
+        let (limit, may_evict) = (options.connect_timeout, options.insecure_allow_eviction);
+        Ok(Self { dialer, config, limit, layout, may_evict })
+    }
+
+    async fn at(self, form: Form) -> Result<(Route, Persistence), ConnectError> {
+        let unusable = |_| ConnectError::Url("no connection can be made to such an address");
+        let place = match form {
+            Form::Server(address) => {
+                Place::Server(self.dialer.client(&address).map_err(unusable)?.into())
+            }
+            Form::Socket(path) => {
+                Place::Server(self.dialer.socket(&path).map_err(unusable)?.into())
+            }
+            Form::Sentinel(watched) => return self.at_sentinels(watched).await,
+            Form::Cluster(nodes) => return self.at_cluster(nodes).await,
+        };
+        self.at_place(place).await
+    }
+
+    async fn at_place(self, place: Place) -> Result<(Route, Persistence), ConnectError> {
+        let address = format!("{place:?}");
+        let link = Link::new(place, self.config, self.layout, None);
+        let terms = Terms { clustered: false, may_evict: self.may_evict };
+        let persistence = check(&link, &address, terms).await?;
         persistence.warn(&address);
-        Ok(Self::new(link, options.prefix, persistence.is_durable()))
+        Ok((Route::Single(link), persistence))
     }
-}
 
-/// Reads the URL. What the parser says of a wrong one may repeat parts of it, and is not shown.
-fn parse(url: &str) -> Result<ConnectionInfo, ConnectError> {
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    if ["rediss", "valkeys"].iter().any(|secure| scheme.eq_ignore_ascii_case(secure)) {
-        return Err(ConnectError::Tls);
-    }
-    let info = url.into_connection_info().map_err(|_| {
-        ConnectError::Url("expected redis://[name[:password]@]host[:port][/database]")
-    })?;
-    // Version 3 of the protocol tells of a closed connection while nobody uses it.
-    let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let tcp = TcpSettings::default().set_nodelay(true);
-    Ok(info.set_redis_settings(redis).set_tcp_settings(tcp))
-}
-
-/// Makes sure that the server is one that keeps sessions, and tells for how long.
-async fn check(
-    link: &Link,
-    address: &str,
-    allow_eviction: bool,
-) -> Result<Persistence, ConnectError> {
-    let failed = |source| ConnectError::Server { address: address.to_owned(), source };
-    link.send(&redis::cmd("PING")).await.map_err(failed)?;
-    let about = match link.send(&redis::cmd("INFO")).await {
-        Ok(info) => About::read(info),
-        Err(store::Error::Refused(reason)) => {
-            tracing::warn!(%address, %reason, "the Redis server does not say what it is: make sure that its version is 6.2 or later and its maxmemory-policy noeviction");
-            return Ok(Persistence::Unknown);
+    async fn at_sentinels(self, watched: Watched) -> Result<(Route, Persistence), ConnectError> {
+        let sentinels = Arc::new(Sentinels::new(watched, self.dialer.clone(), self.limit));
+        let (route, persistence) = self.at_place(Place::Watched(Arc::clone(&sentinels))).await?;
+        if let Route::Single(link) = &route {
+            sentinels.watch(&link.downgrade());
         }
-        Err(error) => return Err(failed(error)),
-    };
-    about.suits(address, allow_eviction)?;
-    persistence::of(link, &about).await.map_err(failed)
-}
-
-/// What a server says of itself.
-pub(crate) struct About(String);
-
-impl About {
-    fn read(info: redis::Value) -> Self {
-        Self(match info {
-            redis::Value::VerbatimString { text, .. } | redis::Value::SimpleString(text) => text,
-            redis::Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            _ => String::new(),
-        })
+        Ok((route, persistence))
     }
 
-    /// What it says under `name`, where it says anything.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .find(|(found, _)| *found == name)
-            .map(|(_, value)| value.trim())
-    }
-
-    fn suits(&self, address: &str, allow_eviction: bool) -> Result<(), ConnectError> {
-        let address = address.to_owned();
-        if let Some(found) = self.get("redis_version")
-            && version(found).is_some_and(|version| version < OLDEST)
-        {
-            let found = found.to_owned();
-            return Err(ConnectError::TooOld { address, found });
+    /// Every master has to be one that keeps sessions. The one that keeps them for the shortest
+    /// time counts for all.
+    async fn at_cluster(self, nodes: Vec<Address>) -> Result<(Route, Persistence), ConnectError> {
+        let names: Vec<String> = nodes.iter().map(Address::to_string).collect();
+        let terms = Terms { clustered: true, may_evict: self.may_evict };
+        let connecting = Cluster::connect(self.dialer, self.config, self.limit, nodes, self.layout);
+        let cluster =
+            connecting.await.map_err(|fault| ConnectError::server(&names.join(", "), fault))?;
+        let links = cluster.links();
+        let checks = links.iter().map(|(address, link)| check(link, address, terms));
+        let mut least = Persistence::OnDisk;
+        for (persistence, (address, _)) in join_all(checks).await.into_iter().zip(&links) {
+            let persistence = persistence?;
+            persistence.warn(address);
+            least = if persistence.is_durable() { least } else { persistence };
         }
-        if self.get("redis_mode") == Some("cluster") {
-            return Err(ConnectError::Cluster { address });
-        }
-        match self.get("maxmemory_policy") {
-            Some("noeviction") => Ok(()),
-            Some(policy) if !allow_eviction => {
-                Err(ConnectError::Evicts { address, policy: policy.to_owned() })
-            }
-            Some(_) => Ok(()),
-            None => {
-                tracing::warn!(%address, "the Redis server does not say its maxmemory-policy: make sure that it is noeviction");
-                Ok(())
-            }
-        }
-    }
-}
-
-impl fmt::Debug for About {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("About(..)")
-    }
-}
-
-fn version(text: &str) -> Option<(u64, u64)> {
-    let mut parts = text.split('.').map(str::parse);
-    Some((parts.next()?.ok()?, parts.next()?.ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn suits(info: &str) -> Result<(), ConnectError> {
-        About(info.to_owned()).suits("127.0.0.1:6379", false)
-    }
-
-    #[test]
-    fn an_old_server_is_refused() {
-        let error = suits("redis_version:6.0.16\r\nmaxmemory_policy:noeviction\r\n").unwrap_err();
-        assert!(error.to_string().contains("6.0.16"), "{error}");
-        for recent in ["6.2.0", "7.0.15", "10.1"] {
-            assert!(suits(&format!("redis_version:{recent}\r\n")).is_ok());
-        }
-    }
-
-    #[test]
-    fn every_policy_but_one_is_refused() {
-        assert!(suits("maxmemory_policy:noeviction\r\n").is_ok());
-        for policy in ["allkeys-lru", "volatile-ttl"] {
-            let error = suits(&format!("maxmemory_policy:{policy}\r\n")).unwrap_err();
-            assert!(error.to_string().contains("set `maxmemory-policy noeviction`"));
-            let about = About(format!("maxmemory_policy:{policy}\r\n"));
-            assert!(about.suits("", true).is_ok());
-        }
-    }
-
-    #[test]
-    fn tls_is_said_not_to_be_there() {
-        for url in ["rediss://:hunter2@host", "RedisS://host:6379/0#insecure", "valkeys://host"] {
-            let error = parse(url).unwrap_err();
-            assert!(error.to_string().starts_with("TLS to Redis is not built in yet"), "{url}");
-        }
-        assert!(parse("redis://host").is_ok());
-    }
-
-    #[test]
-    fn a_wrong_url_is_not_repeated() {
-        let error = parse("redis://:hunter2@host:port/").unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        Ok((Route::Cluster(cluster), least))
     }
 }

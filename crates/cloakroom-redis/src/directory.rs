@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use cloakroom_core::record::CommitId;
 use cloakroom_core::store::{Directory, Result};
 use cloakroom_core::{Key, Kind, Record, Timestamp};
-use redis::Pipeline;
+use redis::Cmd;
 
-use crate::fault;
 use crate::layout::{BUCKETS, bucket_of};
 use crate::reply;
+use crate::route::Batch;
 use crate::script::Call;
 use crate::seats::sort;
 use crate::store::RedisStore;
@@ -28,7 +28,7 @@ impl Directory for RedisStore {
     async fn bar(&self, principal: &str, _now: Timestamp) -> Result<()> {
         let mut call = Call::on([self.layout.seats(principal)]);
         call.arg(CommitId::random().as_bytes().as_slice());
-        self.scripts.bar.run(&self.link, &call).await.map(drop)
+        self.scripts.bar.run(&self.route, &call).await.map(drop)
     }
 
     /// In the order of keys: bucket after bucket, each read whole and sorted here.
@@ -55,17 +55,13 @@ impl Directory for RedisStore {
     }
 
     async fn count(&self, kind: Kind, now: Timestamp) -> Result<u64> {
-        let mut pipeline = Pipeline::with_capacity(BUCKETS);
+        let mut batch = Batch::with_capacity(BUCKETS);
         for bucket in 0..=u8::MAX {
-            pipeline
-                .cmd("ZCOUNT")
-                .arg(self.layout.deadlines(bucket, kind))
-                .arg(format!("({}", now.millis()))
-                .arg("+inf");
+            batch.add(bucket, self.of_the_living("ZCOUNT", kind, bucket, now));
         }
         let mut count = 0;
-        for reply in self.link.send_all(&pipeline).await? {
-            count += reply::number(&fault::reply(reply)?, "ZCOUNT")?;
+        for answer in self.route.send_all(batch).await {
+            count += reply::number(&answer?, "ZCOUNT")?;
         }
         Ok(count)
     }
@@ -79,19 +75,26 @@ impl RedisStore {
         buckets: std::ops::Range<usize>,
         now: Timestamp,
     ) -> Result<Vec<Key>> {
-        let mut pipeline = Pipeline::with_capacity(buckets.len());
+        let mut batch = Batch::with_capacity(buckets.len());
         for bucket in buckets.filter_map(|bucket| u8::try_from(bucket).ok()) {
-            pipeline
-                .cmd("ZRANGEBYSCORE")
-                .arg(self.layout.deadlines(bucket, kind))
-                .arg(format!("({}", now.millis()))
-                .arg("+inf");
+            batch.add(bucket, self.of_the_living("ZRANGEBYSCORE", kind, bucket, now));
         }
         let mut keys = Vec::new();
-        for reply in self.link.send_all(&pipeline).await? {
-            let ids = reply::strings(fault::reply(reply)?, "ZRANGEBYSCORE")?;
+        for answer in self.route.send_all(batch).await {
+            let ids = reply::strings(answer?, "ZRANGEBYSCORE")?;
             keys.extend(ids.iter().filter_map(|id| Key::from_bytes(kind, id)));
         }
         Ok(keys)
+    }
+
+    /// Asks something of a bucket's keys of one kind that are not over.
+    fn of_the_living(&self, what: &str, kind: Kind, bucket: u8, now: Timestamp) -> Cmd {
+        let mut command = Cmd::new();
+        command
+            .arg(what)
+            .arg(self.layout.deadlines(bucket, kind))
+            .arg(format!("({}", now.millis()))
+            .arg("+inf");
+        command
     }
 }

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloakroom_core::store::{Endings, Result};
 use cloakroom_core::{Ended, Ending, Key, Kind, Timestamp};
-use redis::Pipeline;
+use redis::Cmd;
 
-use crate::fault;
 use crate::layout::{BUCKETS, bucket_of};
 use crate::reply;
+use crate::route::{Batch, first_error};
 use crate::script::Call;
 use crate::store::RedisStore;
 
@@ -31,22 +31,24 @@ impl Endings for RedisStore {
             }
         }
         let mut endings = Vec::new();
-        for reply in self.scripts.lease.run_all(&self.link, &calls).await? {
-            // A bucket that fails keeps its endings for the next call.
-            let leased = fault::reply(reply).and_then(|reply| reply::pairs(reply, "lease"));
-            match leased {
-                Ok(leased) => endings.extend(leased.iter().filter_map(ending)),
-                Err(error) => tracing::warn!(%error, "endings cannot be leased"),
-            }
+        let answers = self.scripts.lease.run_all(&self.route, &calls).await;
+        let failed = first_error(&answers);
+        for answer in answers.into_iter().flatten() {
+            let leased = reply::pairs(answer, "lease")?;
+            endings.extend(leased.iter().filter_map(ending));
         }
-        Ok(endings)
+        // A bucket that fails keeps its endings for the next call.
+        match failed {
+            Some(error) if endings.is_empty() => Err(error),
+            _ => Ok(endings),
+        }
     }
 
     async fn acknowledge(&self, key: Key) -> Result<()> {
         let bucket = bucket_of(key);
         let mut call = Call::on([self.layout.leases(bucket), self.layout.endings(bucket)]);
         call.arg(key.as_bytes().as_slice());
-        self.scripts.acknowledge.run(&self.link, &call).await.map(drop)
+        self.scripts.acknowledge.run(&self.route, &call).await.map(drop)
     }
 }
 
@@ -58,18 +60,27 @@ impl RedisStore {
         let buckets: Vec<u8> = (0..BUCKETS)
             .filter_map(|step| u8::try_from(first.wrapping_add(step) % BUCKETS).ok())
             .collect();
-        let mut pipeline = Pipeline::with_capacity(BUCKETS);
+        let mut batch = Batch::with_capacity(BUCKETS);
         for bucket in &buckets {
-            pipeline.cmd("ZCOUNT").arg(self.layout.leases(*bucket)).arg("-inf").arg(now.millis());
+            let mut command = Cmd::new();
+            command.arg("ZCOUNT").arg(self.layout.leases(*bucket)).arg("-inf").arg(now.millis());
+            batch.add(*bucket, command);
         }
-        let mut lapsed = Vec::new();
-        for (bucket, reply) in buckets.iter().zip(self.link.send_all(&pipeline).await?) {
-            let count = reply::number(&fault::reply(reply)?, "ZCOUNT")?;
-            if count > 0 {
-                lapsed.push((*bucket, usize::try_from(count).unwrap_or(usize::MAX)));
+        let (mut lapsed, mut failed) = (Vec::new(), None);
+        for (bucket, answer) in buckets.iter().zip(self.route.send_all(batch).await) {
+            match answer.map(|count| reply::number(&count, "ZCOUNT")) {
+                Ok(count) => {
+                    let count = usize::try_from(count?).unwrap_or(usize::MAX);
+                    lapsed.extend((count > 0).then_some((*bucket, count)));
+                }
+                Err(fault) => failed = Some(fault),
             }
         }
-        Ok(lapsed)
+        // What the other buckets have is not kept back for one that does not answer.
+        match failed {
+            Some(fault) if lapsed.is_empty() => Err(fault.into()),
+            _ => Ok(lapsed),
+        }
     }
 }
 

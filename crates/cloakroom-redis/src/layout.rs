@@ -10,6 +10,7 @@
 //! | `<prefix>{3f}:deadlines:s` | sorted set | the bucket's keys of one kind: id, scored by deadline in milliseconds, `+inf` for never |
 //! | `<prefix>{3f}:leases` | sorted set | endings not acknowledged yet: id, scored by the end of its lease |
 //! | `<prefix>{3f}:endings` | hash | the same ids; a reason, `:`, the record's bytes |
+//! | `<prefix>{3f}:nothing` | none | what is deleted to see whether the server still may |
 //! | `<prefix>{3f}:seats:<digest>` | hash | a principal's seats: key's text, `p<lapse>:<nonce>` pending or `c<login>` confirmed; under the empty name the id of the last bar |
 //!
 //! A record's string expires 24 hours after its deadline, counted by the server from the last
@@ -47,6 +48,19 @@ impl Layout {
         format!("{prefix}{{{bucket:02x}}}:{key}")
     }
 
+    /// The key of the record that a name is of; `None` for every other name.
+    pub(crate) fn key_of(&self, name: &[u8]) -> Option<Key> {
+        let rest = name.strip_prefix(self.prefix.as_bytes())?;
+        let (tag, rest) = rest.split_at_checked(4)?;
+        let text = rest.strip_prefix(b":").filter(|_| tag[0] == b'{' && tag[3] == b'}')?;
+        std::str::from_utf8(text).ok()?.parse().ok()
+    }
+
+    /// A name in a bucket that never has anything under it.
+    pub(crate) fn nothing(&self, bucket: u8) -> String {
+        format!("{}{{{bucket:02x}}}:nothing", self.prefix)
+    }
+
     /// A bucket's keys of one kind, by deadline.
     pub(crate) fn deadlines(&self, bucket: u8, kind: Kind) -> String {
         let (prefix, kind) = (&self.prefix, kind.letter());
@@ -76,6 +90,12 @@ pub(crate) const fn bucket_of(key: Key) -> u8 {
     key.as_bytes()[0]
 }
 
+/// Which bucket a name is in: what stands in its braces. A prefix has none.
+pub(crate) fn bucket_in(name: &str) -> u8 {
+    let tag = name.split_once('{').and_then(|(_, rest)| rest.get(..2));
+    tag.and_then(|tag| u8::from_str_radix(tag, 16).ok()).unwrap_or(0)
+}
+
 /// A deadline as a score.
 pub(crate) fn score(deadline: Option<Timestamp>) -> String {
     deadline.map_or_else(|| "+inf".to_owned(), |at| at.millis().to_string())
@@ -100,6 +120,28 @@ mod tests {
         assert_eq!(layout.deadlines(0x3f, Kind::Session), "app:{3f}:deadlines:s");
         assert_eq!(layout.leases(0x0f), "app:{0f}:leases");
         assert_eq!(layout.endings(0x0f), "app:{0f}:endings");
+        assert_eq!(bucket_in(&layout.record(key)), 0x3f);
+        assert_eq!(bucket_in(&layout.endings(0xff)), 0xff);
+    }
+
+    #[test]
+    fn a_record_is_known_by_its_name() {
+        let layout = Layout::new("app:".to_owned());
+        let key = Key::random(Kind::Session);
+        assert_eq!(layout.key_of(layout.record(key).as_bytes()), Some(key));
+        let others = [
+            layout.deadlines(7, Kind::Session),
+            layout.nothing(7),
+            layout.seats("alice"),
+            format!("other:{{3f}}:{key}"),
+            format!("app:3f:{key}"),
+            "app:{".to_owned(),
+            String::new(),
+        ];
+        for other in others {
+            assert_eq!(layout.key_of(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(layout.key_of(b"app:{3f}:\xff"), None);
     }
 
     #[test]

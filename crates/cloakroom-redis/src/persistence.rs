@@ -1,9 +1,9 @@
 //! Whether a server keeps sessions on disk: a log, snapshots, or nothing.
 
-use cloakroom_core::store::{Error, Result};
 use redis::Value;
 
-use crate::connect::About;
+use crate::about::About;
+use crate::fault::Fault;
 use crate::link::Link;
 
 /// What a server does so that its data outlives it.
@@ -40,14 +40,14 @@ impl Persistence {
 /// Finds out what the server does. Its log is asked for first, then when it makes snapshots; many
 /// who rent servers out forbid that question, and then snapshots that it has made since its start
 /// count.
-pub(crate) async fn of(link: &Link, about: &About) -> Result<Persistence> {
+pub(crate) async fn of(link: &Link, about: &About) -> Result<Persistence, Fault> {
     if about.get("aof_enabled") == Some("1") {
         return Ok(Persistence::OnDisk);
     }
     match link.send(redis::cmd("CONFIG").arg("GET").arg("save")).await {
         Ok(answer) => Ok(setting(&answer).map_or(Persistence::Unknown, snapshots)),
-        Err(Error::Refused(_)) => Ok(by_its_past(about)),
-        Err(error) => Err(error),
+        Err(fault) if fault.said().is_some() => Ok(by_its_past(about)),
+        Err(fault) => Err(fault),
     }
 }
 

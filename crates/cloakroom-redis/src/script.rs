@@ -1,10 +1,11 @@
 //! The scripts, and their invocation: by hash, and whole where the server does not have them yet.
 
-use cloakroom_core::store::{Error, Result};
-use redis::{Cmd, ErrorKind, Pipeline, Script, ServerErrorKind, Value};
+use cloakroom_core::store::Result;
+use redis::{Cmd, Script, ServerErrorKind, Value};
 
-use crate::fault::Said;
-use crate::link::Link;
+use crate::fault::Fault;
+use crate::layout::bucket_in;
+use crate::route::{Batch, Route};
 
 const RECORD: &str = include_str!("lua/record.lua");
 
@@ -46,14 +47,16 @@ pub(crate) struct Code {
 /// One script's keys and arguments.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
+    bucket: u8,
     keys: Vec<String>,
     args: Vec<Vec<u8>>,
 }
 
 impl Call {
-    /// A call on these keys, all in one slot.
+    /// A call on these keys, all in one bucket.
     pub(crate) fn on<const N: usize>(keys: [String; N]) -> Self {
-        Self { keys: keys.into(), args: Vec::with_capacity(12) }
+        let bucket = keys.first().map_or(0, |key| bucket_in(key));
+        Self { bucket, keys: keys.into(), args: Vec::with_capacity(12) }
     }
 
     /// Adds an argument.
@@ -81,28 +84,31 @@ impl Code {
 
     /// Runs the script once. A server that does not know its hash has not run it, and is sent the
     /// whole.
-    pub(crate) async fn run(&self, link: &Link, call: &Call) -> Result<Value> {
-        match link.send(&self.by_hash(call)).await {
-            Err(Error::Refused(source)) if is_unknown(&source) => {
-                link.send(&self.whole(call)).await
+    pub(crate) async fn run(&self, route: &Route, call: &Call) -> Result<Value> {
+        match route.send(call.bucket, &self.by_hash(call)).await {
+            Err(fault) if is_unknown(&fault) => {
+                Ok(route.send(call.bucket, &self.whole(call)).await?)
             }
-            answer => answer,
+            answer => Ok(answer?),
         }
     }
 
-    /// Runs the script for each call, in one round trip. A call that the server refuses is an
-    /// error value.
-    ///
-    /// The first is sent whole, so that the server knows the script when it comes to the others.
-    pub(crate) async fn run_all(&self, link: &Link, calls: &[Call]) -> Result<Vec<Value>> {
-        let mut pipeline = Pipeline::with_capacity(calls.len());
-        for (index, call) in calls.iter().enumerate() {
-            pipeline.add_command(match index {
-                0 => self.whole(call),
-                _ => self.by_hash(call),
-            });
+    /// Runs the script for each call, in one round trip; in two where a server does not know its
+    /// hash. There is an answer or an error for each.
+    pub(crate) async fn run_all(&self, route: &Route, calls: &[Call]) -> Vec<Result<Value, Fault>> {
+        let mut batch = Batch::with_capacity(calls.len());
+        calls.iter().for_each(|call| batch.add(call.bucket, self.by_hash(call)));
+        let mut all = route.send_all(batch).await;
+        let unknown = |answer: &Result<_, Fault>| answer.as_ref().is_err_and(is_unknown);
+        let again: Vec<usize> = (0..all.len()).filter(|at| unknown(&all[*at])).collect();
+        if !again.is_empty() {
+            let mut batch = Batch::with_capacity(again.len());
+            again.iter().for_each(|at| batch.add(calls[*at].bucket, self.whole(&calls[*at])));
+            for (at, answer) in again.into_iter().zip(route.send_all(batch).await) {
+                all[at] = answer;
+            }
         }
-        link.send_all(&pipeline).await
+        all
     }
 
     fn by_hash(&self, call: &Call) -> Cmd {
@@ -126,8 +132,6 @@ fn command(name: &str, script: &str, call: &Call) -> Cmd {
     command
 }
 
-fn is_unknown(source: &cloakroom_core::store::Source) -> bool {
-    source
-        .downcast_ref::<Said>()
-        .is_some_and(|Said(error)| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+fn is_unknown(fault: &Fault) -> bool {
+    fault.is(ServerErrorKind::NoScript)
 }

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use cloakroom_core::record::CommitId;
 use cloakroom_core::store::Result;
 use cloakroom_core::{Key, Record, Timestamp};
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 use std::time::Duration;
 
 use crate::fault;
+use crate::layout::{bucket_in, bucket_of};
 use crate::reply;
+use crate::route::{Batch, first_error};
 use crate::script::Call;
 use crate::store::RedisStore;
 
@@ -156,7 +158,7 @@ impl RedisStore {
         for name in &seat.over {
             call.arg(name.as_str());
         }
-        self.scripts.seat.run(&self.link, &call).await
+        self.scripts.seat.run(&self.route, &call).await
     }
 
     /// Gives a seat back that its login did not use.
@@ -210,8 +212,11 @@ impl RedisStore {
         let script = &self.scripts.unseat;
         let done = match calls {
             [] => return,
-            [call] => script.run(&self.link, call).await.map(drop),
-            calls => script.run_all(&self.link, calls).await.map(drop),
+            [call] => script.run(&self.route, call).await.map(drop),
+            calls => match first_error(&script.run_all(&self.route, calls).await) {
+                Some(error) => Err(error),
+                None => Ok(()),
+            },
         };
         if let Err(error) = done {
             tracing::debug!(%error, "seats stay taken until the next login checks them");
@@ -220,9 +225,10 @@ impl RedisStore {
 
     /// Reads all that is seated, and what the records say of it.
     pub(crate) async fn seated(&self, principal: &str, now: Timestamp) -> Result<Verified> {
-        let mut command = Cmd::new();
-        command.arg("HGETALL").arg(self.layout.seats(principal));
-        let pairs = reply::pairs(self.link.send(&command).await?, "HGETALL")?;
+        let (mut command, seats) = (Cmd::new(), self.layout.seats(principal));
+        command.arg("HGETALL").arg(&seats);
+        let pairs = self.route.send(bucket_in(&seats), &command).await?;
+        let pairs = reply::pairs(pairs, "HGETALL")?;
         self.verify(principal, entries(pairs), now).await
     }
 
@@ -234,14 +240,15 @@ impl RedisStore {
         entries: Vec<Entry>,
         now: Timestamp,
     ) -> Result<Verified> {
-        let mut gets = Pipeline::with_capacity(entries.len());
+        let mut gets = Batch::with_capacity(entries.len());
         for entry in &entries {
-            gets.cmd("GET").arg(self.layout.record(entry.key));
+            let mut command = Cmd::new();
+            command.arg("GET").arg(self.layout.record(entry.key));
+            gets.add(bucket_of(entry.key), command);
         }
-        let replies = self.link.send_all(&gets).await?;
         let mut verified = Verified::default();
-        for (entry, reply) in entries.into_iter().zip(replies) {
-            let (key, bytes) = (entry.key, reply::string(fault::reply(reply)?, "GET")?);
+        for (entry, answer) in entries.into_iter().zip(self.route.send_all(gets).await) {
+            let (key, bytes) = (entry.key, reply::string(answer?, "GET")?);
             let Ok(record) = bytes.map(|bytes| reply::record(key, &bytes)).transpose() else {
                 tracing::warn!(%key, "a session cannot be read, and stays off its user's list");
                 verified.unreadable.push(key);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloakroom_core::store::{
-    Announce, Capabilities, Created, Directory, Endings, Error, Keep, Result,
+    Announce, Capabilities, Created, Directory, Endings, Error, Feed, Keep, Result,
 };
 use cloakroom_core::{Commit, Ending, Guard, Key, Kind, Outcome, Record, Store, Timestamp};
 use redis::{Cmd, Value};
@@ -15,18 +15,18 @@ use redis::{Cmd, Value};
 use crate::commit::{self, Applied};
 use crate::fault;
 use crate::layout::{Layout, backstop, bucket_of, score};
-use crate::link::Link;
 use crate::login::{login_of, seat_of};
 use crate::reply;
+use crate::route::Route;
 use crate::script::{Call, Scripts};
 
-/// Sessions in one Redis server. Made by [`RedisStore::connect`].
+/// Sessions in Redis. Made by [`RedisStore::connect`].
 ///
-/// It keeps one connection, which all calls share, and makes a new one when that breaks or no
+/// It keeps one connection to each server, which all calls share, and makes a new one when that breaks or no
 /// longer answers; a caller that gives up before the answer has the connection probed. A call whose
 /// command was sent is never sent again.
 pub struct RedisStore {
-    pub(crate) link: Link,
+    pub(crate) route: Route,
     pub(crate) layout: Layout,
     pub(crate) scripts: Scripts,
     /// Which bucket the next sweep begins with; at first any, so that nodes spread.
@@ -38,17 +38,17 @@ pub struct RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("link", &self.link)
+            .field("route", &self.route)
             .field("prefix", &self.layout.prefix())
             .finish_non_exhaustive()
     }
 }
 
 impl RedisStore {
-    pub(crate) fn new(link: Link, prefix: String, durable: bool) -> Self {
+    pub(crate) fn new(route: Route, layout: Layout, durable: bool) -> Self {
         Self {
-            link,
-            layout: Layout::new(prefix),
+            route,
+            layout,
             scripts: Scripts::new(),
             turn: AtomicUsize::new(usize::from(bucket_of(Key::random(Kind::Session)))),
             durable,
@@ -59,7 +59,7 @@ impl RedisStore {
     pub(crate) async fn read(&self, key: Key) -> Result<Option<Record>> {
         let mut command = Cmd::new();
         command.arg("GET").arg(self.layout.record(key));
-        reply::string(self.link.send(&command).await?, "GET")?
+        reply::string(self.route.send(bucket_of(key), &command).await?, "GET")?
             .map(|bytes| reply::record(key, &bytes))
             .transpose()
     }
@@ -67,7 +67,7 @@ impl RedisStore {
     /// Applies a commit to its record, in one step.
     pub(crate) async fn apply(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Applied> {
         let call = commit::call(&self.layout, key, commit, now);
-        let answer = self.scripts.commit.run(&self.link, &call).await?;
+        let answer = self.scripts.commit.run(&self.route, &call).await?;
         commit::applied(key, commit, answer)
     }
 
@@ -86,7 +86,7 @@ impl RedisStore {
             .arg(encode(record))
             .arg(score(deadline))
             .arg(backstop(deadline, now));
-        let answer = self.scripts.create.run(&self.link, &call).await?;
+        let answer = self.scripts.create.run(&self.route, &call).await?;
         created(key, answer)
     }
 
@@ -105,7 +105,7 @@ impl RedisStore {
         };
         let mut call = self.removal(key, now);
         call.arg(what).arg(whose).arg(announce.reason.as_str()).arg(lease(key, announce.keep));
-        let answer = self.scripts.remove.run(&self.link, &call).await?;
+        let answer = self.scripts.remove.run(&self.route, &call).await?;
         removed(key, answer)?.map(|bytes| reply::record(key, &bytes)).transpose()
     }
 
@@ -231,7 +231,7 @@ impl Store for RedisStore {
     }
 
     async fn clock(&self) -> Result<Option<Timestamp>> {
-        let time = self.link.send(&redis::cmd("TIME")).await?;
+        let time = self.route.send_to_any(&redis::cmd("TIME")).await?;
         let parts = reply::strings(time, "TIME")?;
         let [seconds, micros] = parts.as_slice() else {
             return Err(fault::unexpected("TIME"));
@@ -246,6 +246,10 @@ impl Store for RedisStore {
     }
 
     fn endings(&self) -> Option<&dyn Endings> {
+        Some(self)
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
         Some(self)
     }
 

@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-use cloakroom_core::store::{Keep, Result};
+use bytes::Bytes;
+use cloakroom_core::store::{Error, Keep, Result};
 use cloakroom_core::{Ending, Key, Kind, Timestamp};
-use redis::Pipeline;
+use redis::{Cmd, Value};
 
-use crate::fault;
+use crate::fault::Fault;
 use crate::layout::BUCKETS;
 use crate::login::seat_of;
 use crate::reply;
+use crate::route::{Batch, first_error};
 use crate::store::{RedisStore, lease, removed};
 
 /// How many claims go into one round trip.
@@ -26,6 +28,25 @@ const STRIDE: usize = 97;
 /// One index of deadlines: a bucket's keys of one kind.
 type Index = (u8, Kind);
 
+/// What some indexes say is over.
+#[derive(Default)]
+struct Over {
+    keys: VecDeque<Key>,
+    /// The indexes that may have more.
+    full: Vec<Index>,
+    /// Where one did not answer.
+    failed: Option<Fault>,
+}
+
+impl Over {
+    fn add(&mut self, index: Index, ids: &[Bytes], page: usize) {
+        if ids.len() >= page {
+            self.full.push(index);
+        }
+        self.keys.extend(ids.iter().filter_map(|id| Key::from_bytes(index.1, id)));
+    }
+}
+
 impl RedisStore {
     /// Removes up to `limit` records that are over. Where nothing is, this takes one round trip.
     pub(crate) async fn sweep(
@@ -40,13 +61,18 @@ impl RedisStore {
             if endings.len() >= limit || indexes.is_empty() {
                 break;
             }
-            let (over, full) = match self.over(&indexes, page.min(limit), now).await {
+            let over = match self.over(&indexes, page.min(limit), now).await {
                 Ok(found) => found,
                 Err(error) if endings.is_empty() => return Err(error),
                 Err(_) => break,
             };
-            self.claim(over, limit, keep, now, &mut endings).await?;
-            indexes = full;
+            self.claim(over.keys, limit, keep, now, &mut endings).await?;
+            // An index that does not answer keeps what it has for a later sweep. Where nothing
+            // else was found, the caller is told.
+            match over.failed {
+                Some(fault) if endings.is_empty() => return Err(fault.into()),
+                _ => indexes = over.full,
+            }
             page = page.saturating_mul(32);
         }
         let seats: Vec<_> =
@@ -64,34 +90,29 @@ impl RedisStore {
             .collect()
     }
 
-    /// The keys that are over, at most `page` of each index, and the indexes that have more.
-    async fn over(
-        &self,
-        indexes: &[Index],
-        page: usize,
-        now: Timestamp,
-    ) -> Result<(VecDeque<Key>, Vec<Index>)> {
-        let mut pipeline = Pipeline::with_capacity(indexes.len());
+    /// What is over, at most `page` keys of each index.
+    async fn over(&self, indexes: &[Index], page: usize, now: Timestamp) -> Result<Over> {
+        let mut batch = Batch::with_capacity(indexes.len());
         for (bucket, kind) in indexes {
-            pipeline
-                .cmd("ZRANGEBYSCORE")
+            let mut command = Cmd::new();
+            command
+                .arg("ZRANGEBYSCORE")
                 .arg(self.layout.deadlines(*bucket, *kind))
                 .arg("-inf")
                 .arg(now.millis())
                 .arg("LIMIT")
                 .arg(0)
                 .arg(page);
+            batch.add(*bucket, command);
         }
-        let (mut keys, mut full) = (VecDeque::new(), Vec::new());
-        let replies = self.link.send_all(&pipeline).await?;
-        for (index, reply) in indexes.iter().zip(replies) {
-            let ids = reply::strings(fault::reply(reply)?, "ZRANGEBYSCORE")?;
-            if ids.len() >= page {
-                full.push(*index);
+        let mut over = Over::default();
+        for (index, answer) in indexes.iter().zip(self.route.send_all(batch).await) {
+            match answer.map(|ids| reply::strings(ids, "ZRANGEBYSCORE")) {
+                Ok(ids) => over.add(*index, &ids?, page),
+                Err(fault) => over.failed = Some(fault),
             }
-            keys.extend(ids.iter().filter_map(|id| Key::from_bytes(index.1, id)));
         }
-        Ok((keys, full))
+        Ok(over)
     }
 
     /// Claims `over` until there are `limit` endings. What was claimed is never lost to an error
@@ -115,13 +136,15 @@ impl RedisStore {
                     call
                 })
                 .collect();
-            let replies = match self.scripts.remove.run_all(&self.link, &calls).await {
-                Ok(replies) => replies,
-                Err(error) if endings.is_empty() => return Err(error),
-                Err(_) => return Ok(()),
-            };
-            for (key, reply) in keys.into_iter().zip(replies) {
-                endings.extend(ending(key, reply));
+            let answers = self.scripts.remove.run_all(&self.route, &calls).await;
+            let failed = first_error(&answers).filter(|_| answers.iter().all(Result::is_err));
+            for (key, answer) in keys.into_iter().zip(answers) {
+                endings.extend(ending(key, answer));
+            }
+            match failed {
+                Some(error) if endings.is_empty() => return Err(error),
+                Some(_) => return Ok(()),
+                None => {}
             }
         }
         Ok(())
@@ -130,9 +153,10 @@ impl RedisStore {
 
 /// The ending that a claim brought. A claim that failed leaves its record for a later sweep; it
 /// must not cost the others theirs.
-fn ending(key: Key, reply: redis::Value) -> Option<Ending> {
-    let record = fault::reply(reply)
-        .and_then(|reply| removed(key, reply))
+fn ending(key: Key, answer: Result<Value, Fault>) -> Option<Ending> {
+    let record = answer
+        .map_err(Error::from)
+        .and_then(|answer| removed(key, answer))
         .and_then(|bytes| bytes.map(|bytes| reply::record(key, &bytes)).transpose());
     match record {
         Ok(record) => record.map(|record| Ending { key, reason: record.expiry(), record }),

@@ -16,14 +16,14 @@ use futures_util::FutureExt;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 /// What the store waits for an answer here, and for a connection.
 const WAIT: Duration = Duration::from_millis(300);
 /// What no call takes, even on a busy machine. It tells an answer from a hang.
 const BOUND: Duration = Duration::from_secs(20);
-/// How often a call is tried until the server is back.
-const TRIES: usize = 1_000;
+/// How long somebody waits between two tries.
+const BETWEEN: Duration = Duration::from_millis(5);
 
 fn options() -> Options {
     Options { connect_timeout: WAIT, response_timeout: WAIT, ..Options::default() }
@@ -66,13 +66,16 @@ async fn all_fail(store: &RedisStore, key: Key, record: &Record, is_right: fn(&E
 
 /// Loads until the server answers again.
 async fn loaded(store: &RedisStore, key: Key) -> Option<Record> {
-    for _ in 0..TRIES {
-        match store.load(key, START).await {
-            Ok(found) => return found,
-            Err(_) => tokio::task::yield_now().await,
+    let comes_back = async {
+        let mut tries = interval(BETWEEN);
+        loop {
+            tries.tick().await;
+            if let Ok(found) = store.load(key, START).await {
+                return found;
+            }
         }
-    }
-    panic!("the server does not come back");
+    };
+    timeout(BOUND, comes_back).await.expect("the server comes back")
 }
 
 /// What an error and its causes say, each with nothing in it that another says.
@@ -138,6 +141,125 @@ async fn a_replica_refuses_to_write() {
     assert!(error.as_ref().is_err_and(refused), "{error:?}");
     let error = store.create(Key::random(key.kind()), &record, None, START).await;
     assert!(error.as_ref().is_err_and(refused), "{error:?}");
+}
+
+/// A master that begins to send at once, and sends as many bytes as it has.
+const QUICK: [&str; 4] = ["--repl-diskless-sync-delay", "0", "--rdbcompression", "no"];
+
+/// A session and the store of a server that is told to follow a master with much to send.
+async fn demoted(arguments: &[&str]) -> (Redis, Redis, RedisStore, Key, Record) {
+    let (server, master) = (Redis::start_with(arguments).await, Redis::start_with(&QUICK).await);
+    let store = connect(&server.url()).await;
+    let (key, record) = (key(), session(START));
+    let _ = store.create(key, &record, None, START).await.expect("it is created");
+    master.command(&["DEBUG", "POPULATE", "300", "filling", "2000"]);
+    server.command(&["REPLICAOF", "127.0.0.1", &master.addr().port().to_string()]);
+    (server, master, store, key, record)
+}
+
+/// What every load says until `done`: never that the session is absent, while it may not be.
+async fn never_absent(store: &RedisStore, key: Key, mut done: impl FnMut(&Error) -> bool) {
+    let refused = async {
+        let mut tries = interval(BETWEEN);
+        loop {
+            tries.tick().await;
+            if let Err(error) = store.load(key, START).await
+                && done(&error)
+            {
+                break;
+            }
+        }
+    };
+    timeout(BOUND, refused).await.expect("it refuses");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_loads_its_data_is_no_absence() {
+    let slowly = ["--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024"];
+    let (_server, _master, store, key, record) = demoted(&slowly).await;
+    never_absent(&store, key, |error| {
+        causes(error).iter().any(|cause| cause.contains("BusyLoading")) && refused(error)
+    })
+    .await;
+    let loading = |error: &Error| !matches!(error, Error::Unreadable { .. });
+    all_fail(&store, key, &record, loading).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_without_its_master_is_no_absence() {
+    let (server, mut master, store, key, record) = demoted(&[]).await;
+    server.command(&["CONFIG", "SET", "replica-serve-stale-data", "no"]);
+    master.kill();
+    never_absent(&store, key, |error| {
+        causes(error).iter().any(|cause| cause.contains("MasterDown")) && refused(error)
+    })
+    .await;
+    all_fail(&store, key, &record, |error| !error.is_ambiguous()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_or_a_careful_server_refuses() {
+    let (server, store, key, record) = one_session().await;
+    server.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let commit = visit(&record).set("cart", "1");
+    let error = store.commit(key, &commit, START).await.expect_err("NOREPLICAS");
+    assert!(refused(&error) && format!("{error:?}").contains("NOREPLICAS"), "{error:?}");
+    server.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+
+    // A script that runs for longer than it may has all others wait, and then refused.
+    server.command(&["CONFIG", "SET", "busy-reply-threshold", "1"]);
+    let (url, mut busy) = (server.url(), false);
+    let endless = tokio::task::spawn_blocking(move || {
+        let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+        let _ = redis::cmd("EVAL").arg("while true do end").arg(0).exec(&mut connection);
+    });
+    let mut tries = interval(BETWEEN);
+    while !busy {
+        tries.tick().await;
+        if let Err(error) = store.load(key, START).await {
+            assert!(!matches!(error, Error::Unreadable { .. }), "{error:?}");
+            busy = refused(&error) && format!("{error:?}").contains("BUSY");
+        }
+    }
+    server.command(&["SCRIPT", "KILL"]);
+    endless.await.expect("it ends");
+    assert_eq!(loaded(&store, key).await, Some(record));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_do_not_pile_up_before_a_server_that_hangs() {
+    let (server, _direct, key, _record) = one_session().await;
+    let proxy = Proxy::to(server.addr()).await;
+    let slow = Options { connect_timeout: BOUND, response_timeout: BOUND, ..options() };
+    let store = RedisStore::connect(&format!("redis://{}", proxy.addr()), slow).await.unwrap();
+    proxy.set(Mode::Reset);
+    let lost = store.load(key, START).await.expect_err("it is cut");
+    assert!(!matches!(lost, Error::Refused(_)), "{lost:?}");
+    while !matches!(store.load(key, START).await, Err(Error::Unreachable(_))) {}
+    // New connections are accepted now, and nothing is said: each would take its whole time.
+    proxy.set(Mode::Hold);
+    let begun = Instant::now();
+    // For longer than it takes until the next attempt.
+    while begun.elapsed() < Duration::from_secs(2) {
+        let told = timeout(BOUND / 2, store.load(key, START)).await.expect("it is told at once");
+        let error = told.expect_err("nobody answers");
+        assert!(matches!(error, Error::Unreachable(_)), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_may_not_do_is_said() {
+    let server = Redis::start().await;
+    server.command(&["ACL", "SETUSER", "app", "on", ">hunter2", "~*", "+@all", "-evalsha"]);
+    let url = format!("redis://app:hunter2@{}", server.addr());
+    let store = connect(&url).await;
+    let error = store.create(key(), &session(START), None, START).await.expect_err("no EVALSHA");
+    let said = format!("{error:?} {}", causes(&error).join(" "));
+    assert!(refused(&error) && said.contains("evalsha") && !said.contains("hunter2"), "{said}");
+    let url = format!("redis://app:wrong@{}", server.addr());
+    let error = RedisStore::connect(&url, options()).await.expect_err("it is wrong");
+    let said = format!("{error:?} {}", causes(&error).join(" "));
+    assert!(said.contains("WRONGPASS") && !said.contains("wrong@"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,15 +412,15 @@ async fn a_dead_connection_is_replaced_though_no_caller_waits_for_it() {
     let (addr, leads) = fork(proxy.addr(), server.addr()).await;
     let store = connect(&format!("redis://{addr}")).await;
     proxy.set(Mode::Hold);
-    let mut found = None;
-    for _ in 0..TRIES {
-        found = timeout(PATIENCE, store.load(key, START)).await.ok();
-        if found.is_some() {
-            break;
+    let replaced = async {
+        loop {
+            if let Ok(answer) = timeout(PATIENCE, store.load(key, START)).await {
+                return answer;
+            }
         }
-    }
-    let found = found.expect("the dead connection is replaced").expect("the new one answers");
-    assert_eq!(found, Some(record));
+    };
+    let answer = timeout(BOUND, replaced).await.expect("the dead connection is replaced");
+    assert_eq!(answer.expect("the new one answers"), Some(record));
     leads.abort();
 }
 

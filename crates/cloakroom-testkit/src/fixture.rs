@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::store::{Announce, Created, Directory, Endings, Keep};
+use cloakroom_core::store::{Announce, Created, Directory, Endings, Keep, Wanted};
 use cloakroom_core::{Commit, Ended, Ending, Guard, Key, Outcome, Record, Store, Timestamp};
 
 /// How long a law may take. It is far above what any takes: a law that hangs fails.
@@ -17,6 +17,8 @@ const LAW_BOUND: Duration = Duration::from_secs(180);
 pub struct Fixture {
     /// The store.
     pub store: Arc<dyn Store>,
+    /// The ways of other nodes to the same records.
+    others: Vec<Arc<dyn Store>>,
     keeps: Box<dyn Any + Send + Sync>,
 }
 
@@ -24,18 +26,35 @@ impl Fixture {
     /// Puts a store to the test. It must be empty, and nobody else may use it meanwhile: a store
     /// on a shared server has a prefix, a schema or a database of its own.
     pub fn new(store: impl Store) -> Self {
-        Self { store: Arc::new(store), keeps: Box::new(()) }
+        Self { store: Arc::new(store), others: Vec::new(), keeps: Box::new(()) }
+    }
+
+    /// Puts to the test what several nodes have of one store, each a way of its own to it, such as
+    /// a cache.
+    pub fn of_nodes(mut nodes: Vec<Arc<dyn Store>>) -> Self {
+        assert!(!nodes.is_empty(), "there is a node");
+        let store = nodes.remove(0);
+        Self { store, others: nodes, keeps: Box::new(()) }
+    }
+
+    /// What the `n`-th node has, from 0 on: where not each has its own, what all have.
+    pub fn node(&self, n: usize) -> Arc<dyn Store> {
+        match n % (1 + self.others.len()) {
+            0 => Arc::clone(&self.store),
+            n => Arc::clone(&self.others[n - 1]),
+        }
     }
 
     /// Keeps `guard` until the law is done: a temporary directory, a server.
     #[must_use]
     pub fn holding(self, guard: impl Any + Send + Sync) -> Self {
-        Self { store: self.store, keeps: Box::new((self.keeps, guard)) }
+        Self { keeps: Box::new((self.keeps, guard)), ..self }
     }
 
-    /// Loads a record.
+    /// Reads a record, from a cache where the store has one.
     pub async fn load(&self, key: Key, now: Timestamp) -> Option<Record> {
-        self.store.load(key, now).await.expect("load is answered")
+        let read = self.store.read(key, &Wanted::default(), now).await;
+        read.expect("read is answered").map(|loaded| (*loaded.record).clone())
     }
 
     /// Creates a record with no limit on seats.

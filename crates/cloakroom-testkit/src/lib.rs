@@ -24,9 +24,12 @@
 )]
 
 pub mod clock;
+pub mod dice;
 pub mod fixture;
+pub mod history;
 pub mod laws;
 pub mod model;
+pub mod near;
 pub mod promises;
 pub mod proxy;
 pub mod samples;
@@ -34,5 +37,6 @@ pub mod servers;
 pub mod stores;
 
 pub use clock::{ManualClock, TokioTimer};
+pub use dice::Dice;
 pub use fixture::Fixture;
 pub use proxy::{Mode, Proxy};

@@ -1,33 +1,41 @@
-//! Stores around a store: one counts what is asked, one fails on demand, one hangs on demand, and
-//! one has something else happen in the middle of a call.
+//! Stores around a store: one counts what is asked, one fails on demand, one hangs on demand, one
+//! has something else happen in the middle of a call, one asks several in turn, and one is shared by
+//! several nodes and tells each what the others change.
 //!
-//! All are a [`Wrapped`] store with another [`Intercept`]: what happens around every call,
+//! Most are a [`Wrapped`] store with another [`Intercept`]: what happens around every call,
 //! those to the directory and the list of endings included.
 
 mod counting;
 mod failing;
+mod fed;
 mod hanging;
 mod hooked;
+mod in_turn;
+mod shaky;
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::{
-    Announce, Capabilities, Created, Directory, Endings, Error, Keep, Result,
+    Announce, Capabilities, Created, Directory, Endings, Error, Feed, Keep, Loaded, Result, Wanted,
 };
 use cloakroom_core::{Commit, Ending, Guard, Key, Kind, Outcome, Record, Store, Timestamp};
 
 pub use counting::{Count, Counting};
 pub use failing::{Fail, Failing, Plan};
+pub use fed::{Breach, Fed, Lag, Merge, Pace, Shape, Wire};
 pub use hanging::{Hanging, Switch};
 pub use hooked::{Hooked, Hooks};
+pub use in_turn::InTurn;
+pub use shaky::{Chances, Mood, Shaky};
 
 /// What can be asked of a store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Call {
-    /// [`Store::load`].
+    /// [`Store::load`] and [`Store::read`].
     Load,
     /// [`Store::create`].
     Create,
@@ -108,6 +116,13 @@ impl<I: Intercept> Wrapped<I> {
         Self { inner, intercept: Arc::new(intercept) }
     }
 
+    /// The same around another way to the same records: what happens around the one's calls and the
+    /// other's is one thing.
+    #[must_use]
+    pub fn beside(&self, inner: Arc<dyn Store>) -> Self {
+        Self { inner, intercept: Arc::clone(&self.intercept) }
+    }
+
     async fn ask<T>(&self, call: Call, answer: impl Future<Output = Result<T>>) -> Result<T> {
         let around = self.intercept.before(call).await?;
         let answer = answer.await?;
@@ -137,6 +152,10 @@ impl<I> Clone for Wrapped<I> {
 impl<I: Intercept> Store for Wrapped<I> {
     async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>> {
         self.ask(Call::Load, self.inner.load(key, now)).await
+    }
+
+    async fn read(&self, key: Key, wanted: &Wanted, now: Timestamp) -> Result<Option<Loaded>> {
+        self.ask(Call::Load, self.inner.read(key, wanted, now)).await
     }
 
     async fn create(
@@ -181,6 +200,14 @@ impl<I: Intercept> Store for Wrapped<I> {
 
     fn endings(&self) -> Option<&dyn Endings> {
         self.inner.endings().map(|_| self as &dyn Endings)
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
+        self.inner.feed()
+    }
+
+    fn fence(&self) -> Option<Duration> {
+        self.inner.fence()
     }
 
     fn capabilities(&self) -> Capabilities {

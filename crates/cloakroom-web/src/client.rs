@@ -125,6 +125,7 @@ impl Proxies {
         Client {
             device: agent.map(|agent| shortened(&String::from_utf8_lossy(agent.as_bytes()))),
             address: self.address(head).map(|address| address.to_string()),
+            seen: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use crate::ResponseBody;
-use crate::visit::Visit;
+use crate::visit::{Ending, Visit};
 
 type Finishing<R> = Pin<Box<dyn Future<Output = Response<ResponseBody<R>>> + Send>>;
 
@@ -50,9 +50,15 @@ where
             Some(finishing) => finishing,
             None => {
                 let response = ready!(this.inner.poll(cx))?.map(ResponseBody::of_service);
-                match this.visit.opened() {
-                    Some(opened) => this.finishing.insert(Box::pin(opened.finish(response))),
-                    None => return Poll::Ready(Ok(this.visit.dress(response))),
+                let visit = this.visit;
+                match visit.finish_unedited() {
+                    None => return Poll::Ready(Ok(visit.dress(response))),
+                    Some(Ending::Now(reply)) => {
+                        return Poll::Ready(Ok(visit.answer(response, reply)));
+                    }
+                    Some(Ending::Later) => {
+                        this.finishing.insert(Box::pin(visit.clone().finish(response)))
+                    }
                 }
             }
         };

@@ -2,7 +2,7 @@
 
 use http::header::{ACCEPT, UPGRADE};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
 /// A request without its body.
 #[derive(Clone, Copy, Debug)]
@@ -67,16 +67,7 @@ impl<'a> Head<'a> {
 
     /// Whether `Accept` names HTML, and names JSON less or not at all.
     pub(crate) fn prefers_html(&self) -> bool {
-        let accepts = self.headers.get_all(ACCEPT);
-        let ranges = || {
-            let texts = accepts.iter().filter_map(|value| value.to_str().ok());
-            texts.flat_map(|text| text.split(','))
-        };
-        let weight = |kind: &str| ranges().filter_map(|range| weight_of(range, kind)).max();
-        match (weight("text/html"), weight("application/json")) {
-            (Some(html), json) => html > 0 && Some(html) >= json,
-            (None, _) => false,
-        }
+        Accept::of(*self).prefers_html()
     }
 
     /// The path and the query that the client asked for, also where a router has taken off a part.
@@ -89,6 +80,33 @@ impl<'a> Head<'a> {
         #[cfg(not(feature = "axum"))]
         let uri = self.uri;
         uri.path_and_query().map_or("/", |whole| whole.as_str())
+    }
+}
+
+/// What a client accepts, kept for a look at it that hardly a request takes.
+#[derive(Debug)]
+pub(crate) struct Accept {
+    first: Option<HeaderValue>,
+    others: Vec<HeaderValue>,
+}
+
+impl Accept {
+    pub(crate) fn of(head: Head<'_>) -> Self {
+        let mut values = head.headers.get_all(ACCEPT).iter().cloned();
+        Self { first: values.next(), others: values.collect() }
+    }
+
+    pub(crate) fn prefers_html(&self) -> bool {
+        let ranges = || {
+            let values = self.first.iter().chain(&self.others);
+            let texts = values.filter_map(|value| value.to_str().ok());
+            texts.flat_map(|text| text.split(','))
+        };
+        let weight = |kind: &str| ranges().filter_map(|range| weight_of(range, kind)).max();
+        match (weight("text/html"), weight("application/json")) {
+            (Some(html), json) => html > 0 && Some(html) >= json,
+            (None, _) => false,
+        }
     }
 }
 

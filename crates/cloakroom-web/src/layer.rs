@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cloakroom_core::{Client, Sessions};
+use cloakroom_core::{Client, Sessions, Token};
 use tower_layer::Layer;
 
 use crate::client::{Network, Proxies};
-use crate::{Head, Refusal, SessionService, Transport};
+use crate::{Head, Refusal, Session, SessionService, Transport};
 
 /// Gives every request of a service its session.
 ///
@@ -44,6 +44,12 @@ pub(crate) struct Setting {
     pub(crate) proxies: Proxies,
     record_client: bool,
     passive: Option<Arc<Passive>>,
+}
+
+/// What a request brings of its session.
+pub(crate) struct Brought {
+    tokens: Vec<Token>,
+    client: Client,
 }
 
 impl SessionLayer {
@@ -91,23 +97,42 @@ impl SessionLayer {
 }
 
 impl Setting {
-    /// Opens the session that a request's tokens lead to, or an empty one.
-    pub(crate) async fn open(&self, head: Head<'_>) -> Result<cloakroom_core::Session, Refusal> {
+    /// What a request brings of its session.
+    pub(crate) fn brought(&self, head: Head<'_>) -> Brought {
         // One more than may be: so many are refused, and none is hidden.
         let most = self.sessions.policy().tokens_tried.saturating_add(1);
-        let tokens = self.transport.tokens(head.headers, most);
-        let client = match self.record_client {
+        let (tokens, seen) = self.transport.brought(head.headers, most);
+        let mut client = match self.record_client {
             true => self.proxies.client(head),
             false => Client::default(),
         };
-        let session = self.sessions.open(&tokens, client).await?;
+        client.seen = seen;
+        Brought { tokens, client }
+    }
+
+    /// Opens the session that a request's tokens lead to, or an empty one, where that needs no call
+    /// to the store.
+    pub(crate) fn open_known(&self, head: Head<'_>, brought: &mut Brought) -> Option<Session> {
+        let Brought { tokens, client } = brought;
+        let session = self.sessions.open_known(tokens, client)?;
+        Some(self.prepared(session, head))
+    }
+
+    /// Opens it in any case.
+    pub(crate) async fn open(&self, head: Head<'_>, brought: Brought) -> Result<Session, Refusal> {
+        let session = self.sessions.open(&brought.tokens, brought.client).await?;
+        Ok(self.prepared(session, head))
+    }
+
+    /// Tells a session what its request may do.
+    fn prepared(&self, session: cloakroom_core::Session, head: Head<'_>) -> Session {
         if self.passive.as_ref().is_some_and(|passive| passive(&head)) {
             session.set_passive();
         }
-        if !head.may_rotate() {
+        if self.sessions.policy().rotate_every.is_some() && !head.may_rotate() {
             session.forbid_rotation();
         }
-        Ok(session)
+        session.into()
     }
 }
 

@@ -32,7 +32,10 @@
 //!    dropped, commit nothing.
 //! 4. Where the commit fails, the response is replaced by a [`Refusal`], and nothing of it is left.
 //!    A store that does not answer is a 503, and the client keeps its token.
-//! 5. A token is sent when it is made, once, on a response that must not be stored. A cookie is
+//! 5. Where nodes read from a cache, a response says which version of the session its client has
+//!    seen, where it does not say so itself, and the client returns that for a few seconds: it is
+//!    never shown an older one.
+//! 6. A token is sent when it is made, once, on a response that must not be stored. A cookie is
 //!    cleared by the request that ended the session, and never for a session that is not found.
 
 mod body;
@@ -43,6 +46,7 @@ mod future;
 mod head;
 mod housekeeping;
 mod layer;
+mod near;
 mod refusal;
 mod require;
 mod return_path;
@@ -58,6 +62,7 @@ pub use future::ResponseFuture;
 pub use head::Head;
 pub use housekeeping::Housekeeping;
 pub use layer::SessionLayer;
+pub use near::near;
 pub use refusal::Refusal;
 pub use require::{Require, RequireLogin, RequireRole};
 pub use return_path::safe_return_path;

@@ -189,12 +189,12 @@ impl Refusal {
 
     /// Turns a response that is a refusal into a page, where that is what its client likes. What the
     /// application has made of a refusal, or has compressed, stays as it is.
-    pub(crate) fn dress<B>(mut response: Response<B>, html: bool) -> Response<B>
+    pub(crate) fn dress<B>(mut response: Response<B>, html: impl Fn() -> bool) -> Response<B>
     where
         B: Body + From<Bytes>,
     {
         let refusal = response.extensions().get::<Self>();
-        let Some(refusal) = refusal.filter(|refusal| html && refusal.is_whole(&response)) else {
+        let Some(refusal) = refusal.filter(|refusal| html() && refusal.is_whole(&response)) else {
             return response;
         };
         *response.body_mut() = B::from(refusal.page());

@@ -2,7 +2,10 @@
 
 mod cookie;
 pub mod cookies;
+mod fence;
 mod header;
+
+use std::time::Duration;
 
 use cloakroom_core::{Reply, Timestamp, Token};
 use http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
@@ -83,6 +86,11 @@ impl Transport {
         Ok(Self { cookie: Some(config.build()?), header: Some(Header::Named(name)) })
     }
 
+    /// Whether an answer depends on how the request came.
+    pub(crate) fn asks_for_https(&self) -> bool {
+        self.cookie.as_ref().is_some_and(Cookie::asks_for_https)
+    }
+
     /// Which way this request came, and its answer goes.
     pub(crate) fn way(&self, headers: &HeaderMap) -> Way {
         match (&self.cookie, &self.header) {
@@ -92,16 +100,48 @@ impl Transport {
         }
     }
 
-    /// The first distinct, well-formed tokens of a request, `most` of them.
-    pub(crate) fn tokens(&self, headers: &HeaderMap, most: usize) -> Vec<Token> {
+    /// The first distinct, well-formed tokens of a request, `most` of them, and the highest version
+    /// of its session that it says it has seen. A forged one costs a read.
+    pub(crate) fn brought(&self, headers: &HeaderMap, most: usize) -> (Vec<Token>, Option<u64>) {
         match (self.way(headers), &self.cookie, &self.header) {
             (Way::Cookie, Some(cookie), _) => {
-                let all = headers.get_all(COOKIE).into_iter();
-                let values = |header| cookies::values(HeaderValue::as_bytes(header), cookie.name());
-                distinct(all.flat_map(values), most)
+                let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
+                let (mut tokens, mut seen) = (Vec::new(), None);
+                for (name, value) in lines.flat_map(cookies::pairs) {
+                    if name == cookie.name().as_bytes() {
+                        add_distinct(&mut tokens, value, most);
+                    } else if name == cookie.fence_name().as_bytes() {
+                        seen = seen.max(fence::parse(value));
+                    }
+                }
+                (tokens, seen)
             }
-            (Way::Header, _, Some(header)) => distinct(header.values(headers), most),
-            _ => Vec::new(),
+            (Way::Header, _, Some(header)) => {
+                let mut tokens = Vec::new();
+                header.values(headers).for_each(|value| add_distinct(&mut tokens, value, most));
+                let seen = headers.get(fence::HEADER);
+                (tokens, seen.and_then(|value| fence::parse(value.as_bytes())))
+            }
+            _ => (Vec::new(), None),
+        }
+    }
+
+    /// Writes onto a response the version that its client is to return for a while.
+    pub(crate) fn fence(
+        &self,
+        version: u64,
+        lifetime: Duration,
+        to: &Recipient,
+        headers: &mut HeaderMap,
+    ) {
+        match (to.way, &self.cookie) {
+            (Way::Cookie, Some(cookie)) => {
+                let text = cookie.fence(version, lifetime, to.https);
+                if let Ok(value) = HeaderValue::try_from(text) {
+                    headers.append(SET_COOKIE, value);
+                }
+            }
+            _ => drop(headers.insert(fence::HEADER, version.into())),
         }
     }
 
@@ -140,15 +180,11 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn distinct<'a>(values: impl Iterator<Item = &'a [u8]>, most: usize) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    for token in values.filter_map(Token::parse) {
-        if tokens.len() == most {
-            break;
-        }
-        if !tokens.contains(&token) {
-            tokens.push(token);
-        }
+fn add_distinct(tokens: &mut Vec<Token>, value: &[u8], most: usize) {
+    if tokens.len() < most
+        && let Some(token) = Token::parse(value)
+        && !tokens.contains(&token)
+    {
+        tokens.push(token);
     }
-    tokens
 }

@@ -3,10 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use cloakroom_core::Reply;
 use http::Response;
 use http_body::Body;
 use tokio::sync::OnceCell;
 
+use crate::head::Accept;
 use crate::layer::Setting;
 use crate::transport::{Recipient, Way};
 use crate::{Head, Refusal, ResponseBody, Session};
@@ -22,18 +24,19 @@ struct Inner {
 }
 
 /// What the response has to know of the request.
-#[derive(Clone, Copy)]
 struct Asking {
     way: Way,
+    /// Whether the request came by HTTPS, where that matters.
     https: bool,
-    html: bool,
+    accept: Accept,
 }
 
-/// A visit whose session is open.
-pub(crate) struct Opened {
-    setting: Arc<Setting>,
-    client: Asking,
-    session: Session,
+/// How far a visit's end has come.
+pub(crate) enum Ending {
+    /// It is over, and this is what its client has to be told.
+    Now(Option<Reply>),
+    /// There is something to commit first.
+    Later,
 }
 
 /// The session of a request that came through a [`SessionLayer`](crate::SessionLayer): for tower
@@ -89,41 +92,31 @@ impl Visit {
 
     async fn open(&self, head: Head<'_>) -> Result<Session, Refusal> {
         let Inner { setting, client, session } = &*self.0;
+        if let Some(opened) = session.get() {
+            return Ok(opened.clone());
+        }
         client.get_or_init(|| Asking::of(head, setting));
-        let opened = session.get_or_try_init(async || setting.open(head).await.map(Session::from));
-        opened.await.cloned()
+        let mut brought = setting.brought(head);
+        if let Some(opened) = setting.open_known(head, &mut brought)
+            && session.set(opened.clone()).is_ok()
+        {
+            return Ok(opened);
+        }
+        // In a box, so that a request that need not wait has nothing large to carry.
+        let opening = session.get_or_try_init(|| setting.open(head, brought));
+        Box::pin(opening).await.cloned()
     }
 
-    /// The session to finish, where somebody has asked for it and there is one.
-    pub(crate) fn opened(&self) -> Option<Opened> {
-        Some(Opened {
-            setting: Arc::clone(&self.0.setting),
-            client: *self.0.client.get()?,
-            session: self.0.session.get()?.clone(),
+    /// Finishes at once where there is nothing to commit. `None`: nobody has asked for the session,
+    /// or there is none.
+    pub(crate) fn finish_unedited(&self) -> Option<Ending> {
+        let session = self.0.session.get()?;
+        Some(match self.0.setting.sessions.finish_unedited(session) {
+            Some(reply) => Ending::Now(reply),
+            None => Ending::Later,
         })
     }
 
-    /// Makes a refusal in `response` one that its client can read.
-    pub(crate) fn dress<R>(&self, response: Response<ResponseBody<R>>) -> Response<ResponseBody<R>>
-    where
-        R: Body<Data = Bytes>,
-    {
-        let html = self.0.client.get().is_some_and(|client| client.html);
-        Refusal::dress(response, html)
-    }
-}
-
-impl Asking {
-    fn of(head: Head<'_>, setting: &Setting) -> Self {
-        Self {
-            way: setting.transport.way(head.headers),
-            https: setting.proxies.https(head),
-            html: head.prefers_html(),
-        }
-    }
-}
-
-impl Opened {
     /// Commits the session, and writes on the response what the client has to be told; where that
     /// fails, a refusal takes the response's place.
     pub(crate) async fn finish<R>(
@@ -133,17 +126,60 @@ impl Opened {
     where
         R: Body<Data = Bytes>,
     {
-        let Self { setting, client: Asking { way, https, html }, session } = self;
-        let (mut response, reply) = match setting.sessions.finish(&session).await {
-            Ok(reply) => (response, reply),
+        let Some(session) = self.0.session.get() else {
+            return response;
+        };
+        match self.0.setting.sessions.finish(session).await {
+            Ok(reply) => self.answer(response, reply),
             // A new response: nothing of the one that the service meant is left. What an early commit
             // has done to the token stands, and has to be told.
-            Err(error) => (Refusal::from(error).response(), session.take_reply()),
-        };
-        if let Some(reply) = reply {
-            let to = Recipient { way, https, now: setting.sessions.now() };
-            setting.transport.answer(&reply, &to, response.headers_mut());
+            Err(error) => self.answer(Refusal::from(error).response(), session.take_reply()),
         }
+    }
+
+    /// Writes onto a response what its client has to be told.
+    pub(crate) fn answer<R>(
+        &self,
+        mut response: Response<ResponseBody<R>>,
+        reply: Option<Reply>,
+    ) -> Response<ResponseBody<R>>
+    where
+        R: Body<Data = Bytes>,
+    {
+        let Inner { setting, client, session } = &*self.0;
+        let fence = session.get().and_then(|session| session.fence());
+        let fence = fence.zip(setting.sessions.store().fence());
+        if let Some(Asking { way, https, .. }) = client.get()
+            && (reply.is_some() || fence.is_some())
+        {
+            let to = Recipient { way: *way, https: *https, now: setting.sessions.now() };
+            let headers = response.headers_mut();
+            if let Some(reply) = reply {
+                setting.transport.answer(&reply, &to, headers);
+            }
+            if let Some((version, lifetime)) = fence {
+                setting.transport.fence(version, lifetime, &to, headers);
+            }
+        }
+        self.dress(response)
+    }
+
+    /// Makes a refusal in `response` one that its client can read.
+    pub(crate) fn dress<R>(&self, response: Response<ResponseBody<R>>) -> Response<ResponseBody<R>>
+    where
+        R: Body<Data = Bytes>,
+    {
+        let html = || self.0.client.get().is_some_and(|client| client.accept.prefers_html());
         Refusal::dress(response, html)
+    }
+}
+
+impl Asking {
+    fn of(head: Head<'_>, setting: &Setting) -> Self {
+        Self {
+            way: setting.transport.way(head.headers),
+            https: setting.transport.asks_for_https() && setting.proxies.https(head),
+            accept: Accept::of(head),
+        }
     }
 }

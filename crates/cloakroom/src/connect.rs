@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use cloakroom_core::store::{Breaker, BreakerOptions, NearOptions};
 use cloakroom_core::{MemoryStore, Store};
+use cloakroom_web::TokioTimer;
 
 /// Opens the store at `url`:
 ///
@@ -11,7 +13,12 @@ use cloakroom_core::{MemoryStore, Store};
 /// |---|---|---|
 /// | `memory:` | this process's memory, a new one each time | |
 /// | `sqlite://path` | an SQLite file, for the processes of one machine | `sqlite` |
-/// | `redis://host:port/db` | a Redis server | `redis` |
+/// | `redis://name:password@host:port/db` | a Redis server | `redis` |
+/// | `redis+sentinel://host,host/db?master=name` | the Redis server that sentinels name | `redis` |
+/// | `redis+cluster://host,host` | a Redis Cluster | `redis` |
+///
+/// `rediss`, `rediss+sentinel` and `rediss+cluster` are the same by TLS; with `?ca=/path/ca.pem`,
+/// only certificates of that authority count.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,11 +32,50 @@ use cloakroom_core::{MemoryStore, Store};
 /// Where the URL is none of these, where the store's feature is not built in, and where the store
 /// cannot be used.
 pub async fn connect(url: &str) -> Result<Arc<dyn Store>, ConnectError> {
+    connect_with(url, &StoreOptions::default()).await
+}
+
+/// What is put in front of a store that is somewhere else. By default both.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoreOptions {
+    /// A cache, where the store tells of changes; see [`Near`](cloakroom_core::store::Near).
+    pub cache: Option<NearOptions>,
+    /// A circuit breaker; see [`Breaker`](cloakroom_core::store::Breaker).
+    pub breaker: Option<BreakerOptions>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { cache: Some(NearOptions::default()), breaker: Some(BreakerOptions::default()) }
+    }
+}
+
+/// Opens the store at `url` as [`connect`] does, with a cache and a circuit breaker of the caller's
+/// own, or without.
+///
+/// ```no_run
+/// use cloakroom::StoreOptions;
+/// use cloakroom::store::NearOptions;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let cache = NearOptions { bytes: 256 * 1024 * 1024, ..NearOptions::default() };
+/// let options = StoreOptions { cache: Some(cache), ..StoreOptions::default() };
+/// let store = cloakroom::connect_with("redis://127.0.0.1", &options).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As for [`connect`], and where the cache's options contradict each other.
+pub async fn connect_with(
+    url: &str,
+    options: &StoreOptions,
+) -> Result<Arc<dyn Store>, ConnectError> {
     match &*scheme(url)?.to_ascii_lowercase() {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         "sqlite" => sqlite(url).await,
-        "redis" => redis(url).await,
-        "rediss" => Err(ConnectError::NoTls),
+        "redis" | "redis+sentinel" | "redis+cluster" | "rediss" | "rediss+sentinel"
+        | "rediss+cluster" => fronted(redis(url).await?, options),
         scheme => Err(ConnectError::UnknownScheme { scheme: scheme.to_owned() }),
     }
 }
@@ -55,9 +101,6 @@ pub enum ConnectError {
         /// The feature of the crate `cloakroom` that brings it.
         feature: &'static str,
     },
-    /// The URL asks for TLS to Redis.
-    #[error("TLS to Redis is not built in yet: `rediss://` cannot be used")]
-    NoTls,
     /// The store says why it cannot be used.
     #[error(transparent)]
     Store(Box<dyn Error + Send + Sync>),
@@ -71,6 +114,23 @@ fn scheme(url: &str) -> Result<&str, ConnectError> {
         return Err(ConnectError::NoScheme);
     }
     Ok(scheme)
+}
+
+/// Puts what is asked for in front of a store that is somewhere else.
+fn fronted(
+    mut store: Arc<dyn Store>,
+    options: &StoreOptions,
+) -> Result<Arc<dyn Store>, ConnectError> {
+    if let Some(breaker) = options.breaker {
+        store = Arc::new(Breaker::new(store, TokioTimer, breaker));
+    }
+    match options.cache {
+        Some(cache) if store.feed().is_some() => match cloakroom_web::near(store, cache) {
+            Ok(near) => Ok(Arc::new(near)),
+            Err(error) => Err(ConnectError::Store(error.into())),
+        },
+        _ => Ok(store),
+    }
 }
 
 #[cfg(feature = "sqlite")]
@@ -112,8 +172,6 @@ mod tests {
     async fn an_unknown_store_is_named_and_a_password_is_not() {
         for (url, says) in [
             ("postgres://me:hunter2@host/db", "`postgres` is no store"),
-            ("rediss://:hunter2@host", "TLS to Redis is not built in yet"),
-            ("RedisS://:hunter2@host", "TLS to Redis is not built in yet"),
             ("hunter2", "not the URL of a store"),
             ("", "not the URL of a store"),
             ("hunter2 x:y", "not the URL of a store"),
@@ -143,7 +201,17 @@ mod tests {
     #[cfg(feature = "redis")]
     #[tokio::test]
     async fn a_redis_server_that_is_not_there_is_an_error() {
-        let error = connect("redis://127.0.0.1:1/").await.unwrap_err();
-        assert!(matches!(error, ConnectError::Store(_)), "{error}");
+        for url in [
+            "redis://:hunter2@127.0.0.1:1/",
+            "RedisS://:hunter2@127.0.0.1:1/",
+            "redis+sentinel://:hunter2@127.0.0.1:1/?master=mymaster",
+            "rediss+sentinel://:hunter2@127.0.0.1:1/?master=mymaster",
+            "redis+cluster://:hunter2@127.0.0.1:1,127.0.0.1:2",
+            "rediss+cluster://:hunter2@127.0.0.1:1",
+        ] {
+            let error = connect(url).await.unwrap_err();
+            assert!(matches!(error, ConnectError::Store(_)), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
     }
 }

@@ -169,10 +169,10 @@ pub use cloakroom_sql::SqlStore;
 pub use cloakroom_web::{
     BadCookie, BadNetwork, CookieConfig, Head, Housekeeping, Network, PeerAddr, Refusal, Require,
     RequireLogin, RequireRole, ResponseBody, ResponseFuture, SameSite, Secure, Session,
-    SessionLayer, SessionService, SignedIn, TokioTimer, Transport, cookies, safe_return_path,
+    SessionLayer, SessionService, SignedIn, TokioTimer, Transport, cookies, near, safe_return_path,
     session,
 };
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, StoreOptions, connect, connect_with};
 
 /// Sessions in Redis, with everything that can be set about them.
 ///
@@ -188,7 +188,7 @@ pub use connect::{ConnectError, connect};
 /// ```
 #[cfg(feature = "redis")]
 pub mod redis {
-    pub use cloakroom_redis::{ConnectError, Options, RedisStore};
+    pub use cloakroom_redis::{ClientCertificate, ConnectError, Options, Pem, RedisStore, Tls};
 }
 
 /// Sessions in an SQLite file, with everything that can be set about them.

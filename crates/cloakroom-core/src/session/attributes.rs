@@ -30,9 +30,8 @@ impl Session {
     /// Reads an attribute. One that no longer decodes as `T` reads as absent, and is an
     /// [`Event::Undecodable`]; [`Session::try_get`] makes it an error.
     pub fn get<T: DeserializeOwned>(&self, slot: Slot<T>) -> Result<Option<T>> {
-        let name = slot.name().to_owned();
         match self.try_get(slot) {
-            Err(Error::Undecodable { .. }) => {
+            Err(Error::Undecodable { name, .. }) => {
                 self.inner.sessions.tell(&Event::Undecodable { key: self.key(), name });
                 Ok(None)
             }

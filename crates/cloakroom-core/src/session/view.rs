@@ -41,12 +41,16 @@ pub(crate) struct Stored {
 }
 
 impl Base {
-    pub(crate) fn stored(key: Key, opened_under: Option<Proof>, record: Record) -> Self {
-        Self::Stored(Stored { key, opened_under, record: Arc::new(record) })
+    pub(crate) fn stored(
+        key: Key,
+        opened_under: Option<Proof>,
+        record: impl Into<Arc<Record>>,
+    ) -> Self {
+        Self::Stored(Stored { key, opened_under, record: record.into() })
     }
 
     /// A record that is found by name and opened by no token, where it is there.
-    pub(crate) fn named(key: Key, record: Option<Record>) -> Self {
+    pub(crate) fn named(key: Key, record: Option<Arc<Record>>) -> Self {
         record.map_or(Self::Nothing, |record| Self::stored(key, None, record))
     }
 }
@@ -63,7 +67,8 @@ impl Stored {
 pub(crate) struct View {
     pub(crate) base: Base,
     pub(crate) edits: Edits,
-    pub(crate) client: Arc<Client>,
+    /// What is known of the client, where anything is.
+    pub(crate) client: Option<Arc<Client>>,
     /// When the session was opened: what others have done since, its client may not know.
     opened_at: Timestamp,
     /// Where a new record goes that is found by name and opened by no token.
@@ -107,11 +112,14 @@ enum Turn {
 }
 
 impl Turn {
-    fn rotation(self, proof: Proof, policy: &Policy) -> Rotation {
+    /// The rotation, and the new secret where it brings one.
+    fn rotation(self, policy: &Policy) -> (Rotation, Option<Secret>) {
+        let secret = Secret::random();
+        let proof = secret.proof();
         match self {
-            Self::Replace => Rotation::Replace { proof, settle: policy.settle },
-            Self::Offer { instead_of } => Rotation::Offer { proof, instead_of },
-            Self::Confirm => Rotation::Confirm { grace: policy.grace },
+            Self::Replace => (Rotation::Replace { proof, settle: policy.settle }, Some(secret)),
+            Self::Offer { instead_of } => (Rotation::Offer { proof, instead_of }, Some(secret)),
+            Self::Confirm => (Rotation::Confirm { grace: policy.grace }, None),
         }
     }
 }
@@ -124,7 +132,7 @@ impl View {
         Self {
             base,
             edits: Edits::default(),
-            client: Arc::new(client.shortened()),
+            client: client.is_known().then(|| Arc::new(client.shortened())),
             opened_at: now,
             named: None,
             passive: false,
@@ -187,6 +195,23 @@ impl View {
         }
     }
 
+    /// Whether [`View::plan`] came to nothing when the session was opened, and nothing was edited
+    /// since. What has become due meanwhile, the next request does.
+    pub(crate) fn asks_for_nothing(&self, policy: &Policy) -> bool {
+        let now = self.opened_at;
+        let idle = |stored: &Stored| {
+            !self.is_due(stored, policy, now) && self.turn(stored, policy, now).is_none()
+        };
+        self.edits.is_empty() && self.stored().is_none_or(idle)
+    }
+
+    /// Whether the use of the session has to be written down.
+    fn is_due(&self, stored: &Stored, policy: &Policy, now: Timestamp) -> bool {
+        let touched_ago = now.since(stored.record.touched_at);
+        let touch_after = policy.touch_after(policy.cap_idle(stored.record.idle));
+        !self.passive && touched_ago >= touch_after
+    }
+
     /// Why the stored session has to be ended: as was asked, or because another user logs in,
     /// who must not find this one's attributes.
     fn ending(&self, stored: &Stored) -> Option<Ended> {
@@ -236,16 +261,14 @@ impl View {
     ) -> Result<Step> {
         let login = self.edits.login();
         let turn = self.turn(stored, policy, now);
-        let touched_ago = now.since(stored.record.touched_at);
-        let touch_after = policy.touch_after(policy.cap_idle(stored.record.idle));
-        let due = !self.passive && touched_ago >= touch_after;
+        let due = self.is_due(stored, policy, now);
         if !due && turn.is_none() && extra.is_none() && self.edits.is_empty() {
             return Ok(Step::Nothing);
         }
         let mut commit = Commit::new(stored.opened_under, policy.room);
         commit.fields = self.changes(extra)?;
-        let secret = Secret::random();
-        commit.rotation = turn.map(|turn| turn.rotation(secret.proof(), policy));
+        let (rotation, secret) = turn.map(|turn| turn.rotation(policy)).unzip();
+        commit.rotation = rotation;
         commit.sign_in = login.map(|login| SignIn {
             principal: login.principal.clone(),
             seats: policy.seats.map(|seats| seats.most),
@@ -255,8 +278,7 @@ impl View {
             .then(|| self.lifetime(policy, now).map(|lifetime| now + lifetime));
         // Without a touch, a new idle timeout would count from a use long past.
         commit.touch = due || login.is_some() || commit.idle.is_some();
-        let renewed = matches!(turn, Some(Turn::Replace | Turn::Offer { .. }));
-        let token = renewed.then(|| Token::new(stored.key, secret));
+        let token = secret.flatten().map(|secret| Token::new(stored.key, secret));
         Ok(Step::Commit { key: stored.key, token, commit: Box::new(commit) })
     }
 
@@ -294,10 +316,13 @@ impl View {
         let Some(login) = self.edits.login() else {
             return Ok(changes);
         };
+        let client = self.client.as_deref();
+        let device = client.and_then(|client| client.device.as_ref());
+        let address = client.and_then(|client| client.address.as_ref());
         let about = [
             (ROLES, (!login.roles.is_empty()).then(|| slot::encode(ROLES, &login.roles))),
-            (DEVICE, self.client.device.as_ref().map(|device| slot::encode(DEVICE, device))),
-            (ADDRESS, self.client.address.as_ref().map(|address| slot::encode(ADDRESS, address))),
+            (DEVICE, device.map(|device| slot::encode(DEVICE, device))),
+            (ADDRESS, address.map(|address| slot::encode(ADDRESS, address))),
         ];
         for (name, value) in about {
             let change = Change { to: value.transpose()?, expect: Expect::Any };

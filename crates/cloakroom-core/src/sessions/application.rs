@@ -27,7 +27,7 @@ impl Application {
     async fn open(&self) -> Result<Session> {
         let key = Key::named(Kind::Application, NAME);
         let now = self.sessions.now();
-        let record = self.sessions.load(key, now).await?;
+        let record = self.sessions.newest(key, now).await?;
         let mut view = View::new(Base::named(key, record), Client::default(), now);
         view.named = Some(key);
         Ok(Session::new(self.sessions.clone(), view))

@@ -54,13 +54,14 @@ impl Sessions {
         computed: Option<Computed<'_>>,
     ) -> Result<Outcome> {
         let mut drive = Drive::new(self, session);
-        let work = async {
+        // In a box: whoever may commit carries little, and most that may do not.
+        let work = Box::pin(async {
             let _one_commit_at_a_time = session.inner.gate.lock().await;
             if session.is_lost() {
                 return Err(Error::OutcomeUnknown);
             }
             drive.run(computed).await
-        };
+        });
         let done = within(&*self.inner.timer, self.policy().deadline, work).await;
         let outcome = done.unwrap_or(Err(Error::DeadlinePassed));
         drive.settle(&outcome);
@@ -228,10 +229,10 @@ impl<'a> Drive<'a> {
             Sent::Found(_) if record.principal.is_some() => {
                 return self.undo_sign_in(key, record.proof).await;
             }
-            Sent::Found(found) => *found,
+            Sent::Found(found) => (*found).clone(),
             // Only a record found by name can be there already: another node has made it.
             Sent::Answered(Created::Exists) => {
-                let found = self.sessions.load(key, tried.now).await?;
+                let found = self.sessions.newest(key, tried.now).await?;
                 self.replay_on(&Base::named(key, found))?;
                 return Ok(Progress::Conflict);
             }
@@ -239,6 +240,7 @@ impl<'a> Drive<'a> {
             Sent::Answered(Created::Refused(limit)) => return self.make_room(tried, limit).await,
         };
         let (version, opened_under) = (record.version, token.as_ref().map(Token::proof));
+        self.session.set_fence(version);
         self.tell_of_creation(key, token.as_ref(), &record);
         self.hand_out(token, record.ends_at);
         self.session.rebase(&Base::stored(key, opened_under, record), self.drafted)?;
@@ -267,10 +269,10 @@ impl<'a> Drive<'a> {
             Sent::Found(_) if replaced.is_some() => return self.undo_sign_in(key, replaced).await,
             Sent::Found(found) => {
                 let version = found.version;
-                (*found, version)
+                ((*found).clone(), version)
             }
             Sent::Answered(Outcome::Conflict(record)) => {
-                self.replay_on(&Base::stored(key, commit.opened_under, *record))?;
+                self.replay_on(&Base::stored(key, commit.opened_under, record))?;
                 return Ok(Progress::Conflict);
             }
             Sent::Answered(Outcome::Gone) if commit.sign_in.is_some() => {
@@ -281,6 +283,9 @@ impl<'a> Drive<'a> {
             Sent::Answered(outcome) => return Ok(Progress::Finished(outcome)),
         };
         let opened_under = replaced.or(commit.opened_under);
+        if tried.view.record().is_none_or(|before| before.version != version) {
+            self.session.set_fence(version);
+        }
         self.tell_of(key, commit, version);
         self.hand_out(token, record.ends_at);
         self.session.rebase(&Base::stored(key, opened_under, record), self.drafted)?;
@@ -345,7 +350,7 @@ impl<'a> Drive<'a> {
             return Ok(false);
         };
         let now = self.sessions.now();
-        let record = self.sessions.load(key, now).await?;
+        let record = self.sessions.newest(key, now).await?;
         Ok(record.is_some_and(|record| record.admits(proof, now) == Standing::Settling))
     }
 

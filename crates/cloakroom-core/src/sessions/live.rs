@@ -1,5 +1,7 @@
 //! Sessions seen from outside a request.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 
 use super::Sessions;
@@ -8,6 +10,7 @@ use crate::record::Record;
 use crate::session::view::Stored;
 use crate::session::{ADDRESS, DEVICE};
 use crate::slot::{self, Slot};
+use crate::store::Wanted;
 use crate::time::Timestamp;
 use crate::token::Key;
 
@@ -15,11 +18,11 @@ use crate::token::Key;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Info {
     key: Key,
-    record: Record,
+    record: Arc<Record>,
 }
 
 impl Info {
-    pub(super) fn new(key: Key, record: Record) -> Self {
+    pub(super) fn new(key: Key, record: Arc<Record>) -> Self {
         Self { key, record }
     }
 
@@ -84,23 +87,27 @@ pub struct Live {
     key: Key,
     principal: Option<String>,
     authenticated_at: Option<Timestamp>,
+    /// The version that its maker has seen.
+    version: u64,
 }
 
 impl Live {
     pub(crate) fn new(sessions: Sessions, stored: &Stored) -> Self {
-        let Record { principal, authenticated_at, .. } = &*stored.record;
+        let Record { principal, authenticated_at, version, .. } = &*stored.record;
         Self {
             sessions,
             key: stored.key,
             principal: principal.clone(),
             authenticated_at: *authenticated_at,
+            version: *version,
         }
     }
 
     /// Reads the session as it is now; `None` once it has ended, or somebody has signed in or out.
-    /// Counts as no use of it.
+    /// Counts as no use of it. From a cache it may be behind, by no more than a second or two.
     pub async fn check(&self) -> Result<Option<Info>> {
-        let info = self.sessions.look(self.key).await?;
+        let wanted = Wanted { at_least: self.version, opened_by: None };
+        let info = self.sessions.look_for(self.key, &wanted).await?;
         Ok(info.filter(|info| {
             info.record.principal == self.principal
                 && info.record.authenticated_at == self.authenticated_at

@@ -1,5 +1,6 @@
 //! Where a node's writers of one key wait for each other after a first conflict.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_lock::{Mutex, MutexGuard};
@@ -18,13 +19,13 @@ pub(super) struct Queues(Vec<Queue>);
 struct Queue {
     waiting: AtomicUsize,
     /// Held by the writer whose turn it is; in it, what the one before has left.
-    newest: Mutex<Option<(Key, Record)>>,
+    newest: Mutex<Option<(Key, Arc<Record>)>>,
 }
 
 /// A writer's turn. Ends when it is dropped.
 pub(super) struct Turn<'a> {
     queue: &'a Queue,
-    newest: MutexGuard<'a, Option<(Key, Record)>>,
+    newest: MutexGuard<'a, Option<(Key, Arc<Record>)>>,
 }
 
 /// Counts a waiting writer, also where it is dropped while it waits.
@@ -64,14 +65,14 @@ impl Queues {
 
 impl Turn<'_> {
     /// The record as the writer before has left it, where it was one of the same key.
-    pub(super) fn take(&mut self, key: &Key) -> Option<Record> {
+    pub(super) fn take(&mut self, key: &Key) -> Option<Arc<Record>> {
         self.newest.take().filter(|(of, _)| of == key).map(|(_, record)| record)
     }
 
     /// Ends the turn, and leaves the record as it is now to the next, where somebody waits.
-    pub(super) fn leave(mut self, key: Key, record: &Record) {
+    pub(super) fn leave(mut self, key: Key, record: &Arc<Record>) {
         if self.queue.waiting.load(Ordering::Relaxed) > 0 {
-            *self.newest = Some((key, record.clone()));
+            *self.newest = Some((key, Arc::clone(record)));
         }
     }
 }

@@ -5,6 +5,7 @@
 //! second send of it could meet the first one's traces, or find them gone. An ending may be: it
 //! says which secret it ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Sessions;
@@ -27,7 +28,7 @@ pub(super) enum Sent<T> {
     /// The store's answer.
     Answered(T),
     /// No answer came, but the record, as it is now, has the change in it.
-    Found(Box<Record>),
+    Found(Arc<Record>),
 }
 
 impl Sessions {
@@ -86,8 +87,8 @@ impl Sessions {
             Err(error) if !error.is_ambiguous() => return Err(error.into()),
             Err(error) => error,
         };
-        match self.load(key, self.now()).await {
-            Ok(Some(found)) if contains(&found) => Ok(Sent::Found(Box::new(found))),
+        match self.newest(key, self.now()).await {
+            Ok(Some(found)) if contains(&found) => Ok(Sent::Found(found)),
             _ => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(%key, error, "what became of a commit is unknown");

@@ -112,7 +112,6 @@ fn cannot_be_meant(error: &ConnectError) -> bool {
     let of_redis = error.downcast_ref::<cloakroom_redis::ConnectError>();
     let of_sqlite = error.downcast_ref::<cloakroom_sql::ConnectError>();
     matches!(of_redis, Some(cloakroom_redis::ConnectError::Url(_)))
-        || matches!(of_redis, Some(cloakroom_redis::ConnectError::Tls))
         || matches!(of_sqlite, Some(cloakroom_sql::ConnectError::Url(_)))
 }
 

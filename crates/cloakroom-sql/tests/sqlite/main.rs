@@ -75,7 +75,7 @@ async fn count_one(store: &SqlStore, key: Key) -> u64 {
         let commit = write(COUNTER, next.to_string().into_bytes(), Expect::unchanged(field));
         match store.commit(key, &commit, NOW).await.unwrap() {
             Outcome::Done { .. } => return next,
-            Outcome::Conflict(current) => record = *current,
+            Outcome::Conflict(current) => record = (*current).clone(),
             other => panic!("{other:?}"),
         }
     }

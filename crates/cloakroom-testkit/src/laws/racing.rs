@@ -88,7 +88,7 @@ async fn increment(store: &Arc<dyn Store>, key: Key, mut read: Record) {
                     expect,
                     "a conflict brings a record that the commit's expectation does not fit"
                 );
-                read = *current;
+                read = (*current).clone();
             }
             other => panic!("expected done or a conflict, not {other:?}"),
         }

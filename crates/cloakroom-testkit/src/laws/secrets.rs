@@ -1,6 +1,7 @@
 //! Secrets: which one opens a record, what a rotation does to it, and what a thief of the database
 //! finds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -126,7 +127,7 @@ pub async fn an_offer_waits(fixture: &Fixture) {
     let record = fixture.follow(key, &record, &under(old).rotating(offer(new)), after(1)).await;
     assert_eq!(record.proof, Some(old));
     let second = under(old).rotating(offer(newer)).set("a", "1");
-    let conflict = Outcome::Conflict(Box::new(record.clone()));
+    let conflict = Outcome::Conflict(Arc::new(record.clone()));
     assert_eq!(fixture.commit(key, &second, after(2)).await, conflict);
     let record = fixture.follow(key, &record, &second, after(2)).await;
     let record = fixture.follow(key, &record, &under(old).set("b", "1"), after(2)).await;

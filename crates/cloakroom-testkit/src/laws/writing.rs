@@ -1,5 +1,7 @@
 //! Commits: what they require, what they change, and that one sent twice is applied once.
 
+use std::sync::Arc;
+
 use cloakroom_core::commit::{Expect, Limit};
 use cloakroom_core::record::CommitId;
 use cloakroom_core::{Outcome, Record};
@@ -63,7 +65,7 @@ pub async fn a_conflict_applies_nothing(fixture: &Fixture) {
     commit.ends_at = Some(None);
     assert_eq!(
         fixture.commit(key, &commit, after(1)).await,
-        Outcome::Conflict(Box::new(record.clone()))
+        Outcome::Conflict(Arc::new(record.clone()))
     );
     assert_eq!(fixture.load(key, after(1)).await, Some(record));
 }

@@ -1,25 +1,22 @@
 //! A store that fails, hangs or loses its answer.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use cloakroom_core::policy::{Seats, WhenFull};
-use cloakroom_core::{Error, Policy, Slot, Store, Token};
+use cloakroom_core::{Error, Policy, Slot, Token};
 
 use super::Nodes;
 use super::nodes::{finish, open, sent};
 use crate::fixture::Fixture;
-use crate::stores::{Call, Fail, Failing, Hanging};
+use crate::stores::{Call, Fail, Failing, Plan, Switch};
 
 const VISITS: Slot<u64> = Slot::new("visits");
 const OTHER: Slot<u64> = Slot::new("other");
 
-fn failing(fixture: &Fixture) -> (Arc<Failing>, Nodes) {
-    let store = Arc::new(Failing::new(Arc::clone(&fixture.store)));
-    let nodes = Nodes::on(Arc::clone(&store) as Arc<dyn Store>, Policy::default());
-    (store, nodes)
+fn failing(fixture: &Fixture) -> (Failing, Nodes) {
+    Nodes::around(fixture, Plan::default(), Policy::default())
 }
 
 /// A commit and a creation whose answers are lost are found to be done; an ending is sent again.
@@ -44,10 +41,9 @@ pub async fn a_lost_answer_is_applied_once(fixture: &Fixture) {
 
 /// A login whose answer is lost has handed out nothing, holds no seat, and simply is made again.
 pub async fn a_login_whose_answer_is_lost_leaves_nothing(fixture: &Fixture) {
-    let store = Arc::new(Failing::new(Arc::clone(&fixture.store)));
     let seats = Some(Seats { most: 1, when_full: WhenFull::Refuse });
     let policy = Policy { seats, ..Policy::default() };
-    let nodes = Nodes::on(Arc::clone(&store) as Arc<dyn Store>, policy);
+    let (store, nodes) = Nodes::around(fixture, Plan::default(), policy);
     let anonymous = nodes.create(|session| session.set(VISITS, &1).unwrap()).await;
     for (tokens, call) in [(vec![], Call::Create), (vec![&anonymous], Call::Commit)] {
         let session = open(&nodes.a, &tokens).await;
@@ -86,13 +82,12 @@ pub async fn a_store_that_cannot_answer_is_not_a_logout(fixture: &Fixture) {
 
 /// A call that does not come back is left at its deadline, with a clear error.
 pub async fn a_hanging_store_is_left_at_the_deadline(fixture: &Fixture) {
-    let store = Arc::new(Hanging::new(Arc::clone(&fixture.store)));
     let policy = Policy {
         call_deadline: Duration::from_millis(100),
         deadline: Duration::from_millis(300),
         ..Policy::default()
     };
-    let hung = Nodes::on(Arc::clone(&store) as Arc<dyn Store>, policy);
+    let (store, hung) = Nodes::around(fixture, Switch::default(), policy);
     let token = Nodes::over(fixture).signed_in("alice").await;
     let session = open(&hung.a, &[&token]).await;
     session.set(VISITS, &1).unwrap();

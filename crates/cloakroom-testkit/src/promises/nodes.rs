@@ -3,10 +3,12 @@
 use std::error::Error;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::{
-    Announce, Capabilities, Created, Directory, Endings, Keep, Result as StoreResult,
+    Announce, Capabilities, Created, Directory, Endings, Keep, Loaded, Result as StoreResult,
+    Wanted,
 };
 use cloakroom_core::{
     Client, Commit, Ending, Event, Guard, Key, Listener, Outcome, Policy, Record, Reply, Session,
@@ -14,7 +16,7 @@ use cloakroom_core::{
 };
 
 use crate::fixture::Fixture;
-use crate::stores::Hooked;
+use crate::stores::{Hooked, Intercept, Wrapped};
 use crate::{ManualClock, TokioTimer};
 
 /// What a node's listener has heard. Its clones are the same ear.
@@ -82,12 +84,19 @@ impl Nodes {
 
     /// Two nodes with a policy.
     pub fn with(fixture: &Fixture, policy: Policy) -> Self {
-        Self::on(Arc::clone(&fixture.store), policy)
+        Self::apart(fixture.node(0), fixture.node(1), policy)
     }
 
-    /// Two nodes over a store that is, perhaps, wrapped.
-    pub fn on(store: Arc<dyn Store>, policy: Policy) -> Self {
-        Self::apart(Arc::clone(&store), store, policy)
+    /// Two nodes around whose calls something happens.
+    pub fn around<I: Intercept>(
+        fixture: &Fixture,
+        intercept: I,
+        policy: Policy,
+    ) -> (Wrapped<I>, Self) {
+        let a = Wrapped::around(fixture.node(0), intercept);
+        let b = a.beside(fixture.node(1));
+        let nodes = Self::apart(Arc::new(a.clone()), Arc::new(b), policy);
+        (a, nodes)
     }
 
     /// One node over a store that is, perhaps, wrapped, and the other over another way to the same
@@ -152,8 +161,7 @@ impl Interleaved {
 
     /// Two such nodes with a policy.
     pub(super) fn with(fixture: &Fixture, policy: Policy) -> Self {
-        let hooked = Hooked::new(Arc::clone(&fixture.store));
-        let plain = Arc::clone(&fixture.store);
+        let (hooked, plain) = (Hooked::new(fixture.node(0)), fixture.node(1));
         Self { nodes: Nodes::apart(Arc::new(hooked.clone()), plain, policy), hooked }
     }
 }
@@ -203,6 +211,10 @@ impl Store for Timeless {
         self.0.load(key, now).await
     }
 
+    async fn read(&self, key: Key, wanted: &Wanted, now: Timestamp) -> StoreResult<Option<Loaded>> {
+        self.0.read(key, wanted, now).await
+    }
+
     async fn create(
         &self,
         key: Key,
@@ -237,6 +249,10 @@ impl Store for Timeless {
 
     fn endings(&self) -> Option<&dyn Endings> {
         self.0.endings()
+    }
+
+    fn fence(&self) -> Option<Duration> {
+        self.0.fence()
     }
 
     fn capabilities(&self) -> Capabilities {

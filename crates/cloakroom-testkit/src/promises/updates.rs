@@ -10,7 +10,7 @@ use tokio::sync::Barrier;
 use super::Nodes;
 use super::nodes::{finish, open};
 use crate::fixture::Fixture;
-use crate::stores::{Call, Counting};
+use crate::stores::{Call, Count};
 
 const VISITS: Slot<u64> = Slot::new("visits");
 const WRITERS: usize = 64;
@@ -88,8 +88,7 @@ pub async fn no_attribute_of_64_is_lost(fixture: &Fixture) {
 
 /// A request that only reads costs one load and no write.
 pub async fn an_unchanged_session_is_not_written(fixture: &Fixture) {
-    let counting = Arc::new(Counting::new(Arc::clone(&fixture.store)));
-    let nodes = Nodes::on(Arc::clone(&counting) as _, Policy::default());
+    let (counting, nodes) = Nodes::around(fixture, Count::default(), Policy::default());
     let token = nodes.create(|session| session.set(VISITS, &1).unwrap()).await;
     let before = (counting.count(Call::Load), counting.total());
     let session = open(&nodes.a, &[&token]).await;
@@ -101,8 +100,7 @@ pub async fn an_unchanged_session_is_not_written(fixture: &Fixture) {
 
 /// Uses are written down once per `touch_after`; passive requests never.
 pub async fn a_use_is_written_once_per_touch_after(fixture: &Fixture) {
-    let counting = Arc::new(Counting::new(Arc::clone(&fixture.store)));
-    let nodes = Nodes::on(Arc::clone(&counting) as _, Policy::default());
+    let (counting, nodes) = Nodes::around(fixture, Count::default(), Policy::default());
     let token = nodes.create(|session| session.set(VISITS, &1).unwrap()).await;
     let read = async |passive: bool| {
         let session = open(&nodes.b, &[&token]).await;

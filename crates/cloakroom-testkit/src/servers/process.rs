@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -49,8 +50,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `command`. Panics where the program is not installed.
-    pub(super) fn spawn(command: &mut Command) -> Self {
+    /// Starts `command`, which works in `directory`. Panics where the program is not installed.
+    pub(super) fn spawn(command: &mut Command, directory: &Path) -> Self {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command
             .stdin(Stdio::null())
@@ -63,7 +64,7 @@ impl Process {
                 }
                 _ => panic!("{program} does not start: {error}"),
             });
-        let guard = guard(child.id());
+        let guard = guard(child.id(), directory);
         Self { child, guard }
     }
 
@@ -111,11 +112,15 @@ impl Drop for Process {
     }
 }
 
-/// Waits for the end of a pipe that only this process holds, and then kills `process`.
-fn guard(process: u32) -> Child {
+/// Waits for the end of a pipe that only this process holds, then kills `process` and removes its
+/// directory, as where a test keeps its server for all tests after it.
+fn guard(process: u32, directory: &Path) -> Child {
     Command::new("sh")
         .arg("-c")
-        .arg(format!("cat >/dev/null; kill -9 {process}"))
+        .arg("cat >/dev/null; kill -9 \"$1\"; rm -rf -- \"$2\"")
+        .arg("guard")
+        .arg(process.to_string())
+        .arg(directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::certificates::Certificates;
 use super::process::{BOUND, Process, free_addr, wait_until};
 
 /// How many ports are tried before a server that does not start is given up.
@@ -15,10 +16,35 @@ const PORTS_TRIED: usize = 10;
 #[derive(Debug)]
 pub struct Redis {
     addr: SocketAddr,
-    directory: TempDir,
-    arguments: Vec<String>,
-    /// `None` between a kill and a restart.
+    /// `None` between a kill and a restart. Dropped before the directory that it writes to.
     process: Option<Process>,
+    directory: TempDir,
+    plan: Plan,
+    /// A second port: for TLS, or for the other nodes of a cluster.
+    second: SocketAddr,
+}
+
+/// What a server is to be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    pub(super) role: Role,
+    pub(super) arguments: Vec<String>,
+    /// The password of its default user.
+    pub(super) password: Option<String>,
+}
+
+/// What a server is among others.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Role {
+    /// It is by itself, or a master or a replica.
+    #[default]
+    Alone,
+    /// It listens for TLS, too.
+    Secured,
+    /// It is a node of a cluster.
+    Node,
+    /// It is a sentinel, with this configuration.
+    Sentinel(String),
 }
 
 impl Redis {
@@ -29,16 +55,37 @@ impl Redis {
 
     /// Starts a server with arguments of the caller's own, such as `--maxmemory-policy`.
     pub async fn start_with(arguments: &[&str]) -> Self {
-        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        blocking(move || Self::start_now(&arguments)).await
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        blocking(move || Self::start_now(&Plan { arguments, ..Plan::default() })).await
     }
 
-    fn start_now(arguments: &[String]) -> Self {
+    /// Starts a server that asks for a password, and that listens for TLS on a second port.
+    pub async fn start_secured(certificates: &Certificates, password: &str) -> Self {
+        Self::start_secured_with(certificates, password, &[]).await
+    }
+
+    /// Starts the same, with arguments of the caller's own.
+    pub async fn start_secured_with(
+        certificates: &Certificates,
+        password: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string);
+        let plan = Plan {
+            role: Role::Secured,
+            arguments: certificates.arguments().into_iter().chain(arguments).collect(),
+            password: Some(password.to_owned()),
+        };
+        blocking(move || Self::start_now(&plan)).await
+    }
+
+    pub(super) fn start_now(plan: &Plan) -> Self {
         for _ in 0..PORTS_TRIED {
             let mut redis = Self {
                 addr: free_addr(),
                 directory: TempDir::new().expect("a temporary directory"),
-                arguments: arguments.to_vec(),
+                plan: plan.clone(),
+                second: free_addr(),
                 process: None,
             };
             if redis.launch() {
@@ -51,16 +98,23 @@ impl Redis {
     /// Spawns the server and waits for its answer; `false` where it ends instead, which is what
     /// it does when its port is taken.
     fn launch(&mut self) -> bool {
-        let mut process = Process::spawn(
-            Command::new("redis-server")
-                .args(["--bind", "127.0.0.1", "--port"])
-                .arg(self.addr.port().to_string())
-                .arg("--dir")
-                .arg(self.directory.path())
-                .args(["--save", "", "--appendonly", "yes"])
-                .args(["--enable-debug-command", "yes"])
-                .args(&self.arguments),
-        );
+        let mut command = Command::new("redis-server");
+        if let Role::Sentinel(configuration) = &self.plan.role {
+            let file = self.directory.path().join("sentinel.conf");
+            std::fs::write(&file, configuration).expect("a configuration is written");
+            command.arg(file).arg("--sentinel");
+        }
+        command
+            .args(["--bind", "127.0.0.1", "--port"])
+            .arg(self.addr.port().to_string())
+            .arg("--dir")
+            .arg(self.directory.path())
+            .args(self.of_role())
+            .args(&self.plan.arguments);
+        if let Some(password) = &self.plan.password {
+            command.args(["--requirepass", password, "--masterauth", password]);
+        }
+        let mut process = Process::spawn(&mut command, self.directory.path());
         let own = format!("process_id:{}\r", process.id());
         let mut ended = false;
         wait_until("redis-server answers", || {
@@ -72,6 +126,19 @@ impl Redis {
         !ended && self.ask(&["PING"]).is_ok_and(|answer| answer == "PONG")
     }
 
+    /// The arguments that come of what it is.
+    fn of_role(&self) -> Vec<String> {
+        let second = self.second.port().to_string();
+        let words: &[&str] = match self.plan.role {
+            Role::Sentinel(_) => return Vec::new(),
+            Role::Alone => &[],
+            Role::Secured => &["--tls-port", &second],
+            Role::Node => &["--cluster-enabled", "yes", "--cluster-port", &second],
+        };
+        let always = ["--save", "", "--appendonly", "yes", "--enable-debug-command", "yes"];
+        always.iter().chain(words).map(ToString::to_string).collect()
+    }
+
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -79,7 +146,20 @@ impl Redis {
 
     /// Where it listens, as a client is told.
     pub fn url(&self) -> String {
-        format!("redis://{}", self.addr)
+        match &self.plan.password {
+            Some(password) => format!("redis://:{password}@{}", self.addr),
+            None => format!("redis://{}", self.addr),
+        }
+    }
+
+    /// Where it listens for TLS, or for the other nodes of its cluster.
+    pub fn second_addr(&self) -> SocketAddr {
+        self.second
+    }
+
+    /// Whether it has not been killed.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Kills it at once, without a chance to write anything.
@@ -120,15 +200,29 @@ impl Redis {
     }
 
     fn ask(&self, words: &[&str]) -> Result<String, Error> {
-        let mut stream = TcpStream::connect_timeout(&self.addr, BOUND)?;
-        stream.set_read_timeout(Some(BOUND))?;
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words {
-            request += &format!("${}\r\n{word}\r\n", word.len());
-        }
-        stream.write_all(request.as_bytes())?;
-        answer(&mut BufReader::new(stream))
+        ask(self.addr, self.plan.password.as_deref(), words)
     }
+}
+
+/// Sends one command as [`Redis::command`] does; an error where there is no good answer.
+pub(super) fn ask(
+    addr: SocketAddr,
+    password: Option<&str>,
+    words: &[&str],
+) -> Result<String, Error> {
+    let mut stream = TcpStream::connect_timeout(&addr, BOUND)?;
+    stream.set_read_timeout(Some(BOUND))?;
+    if let Some(password) = password {
+        stream.write_all(request(&["AUTH", password]).as_bytes())?;
+        answer(&mut BufReader::new(&stream))?;
+    }
+    stream.write_all(request(words).as_bytes())?;
+    answer(&mut BufReader::new(stream))
+}
+
+fn request(words: &[&str]) -> String {
+    let head = format!("*{}\r\n", words.len());
+    words.iter().fold(head, |head, word| format!("{head}${}\r\n{word}\r\n", word.len()))
 }
 
 /// Reads one answer of the protocol's second version.
@@ -161,7 +255,7 @@ fn length(text: &str) -> Result<usize, Error> {
     text.parse().map_err(Error::other)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -12,8 +12,8 @@ use super::{Call, Intercept, Wrapped};
 /// A store whose calls do not complete while it hangs.
 pub type Hanging = Wrapped<Switch>;
 
-/// Whether the store hangs, and how many calls wait.
-#[derive(Debug)]
+/// Whether the store hangs, and how many calls wait. It does not yet.
+#[derive(Debug, Default)]
 pub struct Switch {
     hangs: watch::Sender<bool>,
     waiting: watch::Sender<usize>,
@@ -22,8 +22,7 @@ pub struct Switch {
 impl Hanging {
     /// A store that does not hang yet.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        let switch = Switch { hangs: watch::Sender::new(false), waiting: watch::Sender::new(0) };
-        Self::around(inner, switch)
+        Self::around(inner, Switch::default())
     }
 
     /// Lets calls hang from now on, before they reach the store.

@@ -2,6 +2,8 @@
 //! that is there for it.
 
 mod faulty;
+mod unheard;
+mod unkept;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

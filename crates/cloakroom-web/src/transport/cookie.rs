@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use cloakroom_core::{Reply, Timestamp, Token};
 
+use super::fence::SUFFIX;
+
 /// The longest lifetime that a browser honours: 400 days (RFC 6265bis, section 5.5).
 const LONGEST_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// The most bytes of a whole cookie. Browsers drop what is larger without a word.
@@ -42,7 +44,8 @@ pub enum Secure {
     Never,
 }
 
-/// A session's cookie. By default `__Host-id`: for this host and all its paths, `Secure`,
+/// A session's cookie, and beside it, where nodes read from a cache, one of a few seconds with `-v`
+/// after its name that carries a version. By default `__Host-id`: for this host and all its paths, `Secure`,
 /// `HttpOnly`, `SameSite=Lax`, kept until the browser is closed.
 ///
 /// ```
@@ -148,8 +151,10 @@ impl CookieConfig {
     /// Checks everything, and writes down what does not change.
     pub(super) fn build(self) -> Result<Cookie, BadCookie> {
         self.check()?;
+        let name = self.full_name();
         let cookie = Cookie {
-            name: self.full_name(),
+            fence_name: format!("{name}{SUFFIX}"),
+            name,
             attributes: self.attributes(),
             partitioned: self.partitioned,
             persistent: self.persistent,
@@ -281,6 +286,7 @@ pub enum BadCookie {
 #[derive(Clone, Debug)]
 pub(super) struct Cookie {
     name: String,
+    fence_name: String,
     /// Those that are the same on every response.
     attributes: String,
     partitioned: bool,
@@ -305,8 +311,27 @@ impl Cookie {
         }
     }
 
+    /// Whether it is marked by how the request came.
+    pub(super) fn asks_for_https(&self) -> bool {
+        self.secure == Secure::WhenHttps
+    }
+
+    /// The name of the cookie that carries the fence.
+    pub(super) fn fence_name(&self) -> &str {
+        &self.fence_name
+    }
+
+    /// What `Set-Cookie` says of the fence, which lives for whole seconds.
+    pub(super) fn fence(&self, version: u64, lifetime: Duration, https: bool) -> String {
+        self.cookie(&self.fence_name, &version.to_string(), Some(lifetime), https)
+    }
+
     fn text(&self, value: &str, age: Option<Duration>, https: bool) -> String {
-        let mut text = format!("{}={value}{}", self.name, self.attributes);
+        self.cookie(&self.name, value, age, https)
+    }
+
+    fn cookie(&self, name: &str, value: &str, age: Option<Duration>, https: bool) -> String {
+        let mut text = format!("{name}={value}{}", self.attributes);
         if let Some(age) = age {
             // Writing to a string does not fail.
             let _ = write!(text, "; Max-Age={}", age.as_secs());
@@ -334,8 +359,10 @@ impl Default for Cookie {
     /// [`CookieConfig::default`], which is sound.
     fn default() -> Self {
         let config = CookieConfig::default();
+        let name = config.full_name();
         Self {
-            name: config.full_name(),
+            fence_name: format!("{name}{SUFFIX}"),
+            name,
             attributes: config.attributes(),
             partitioned: false,
             persistent: false,

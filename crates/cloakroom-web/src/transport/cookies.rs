@@ -13,13 +13,16 @@
 /// assert_eq!(found, [b"first".as_slice(), b"second"]);
 /// ```
 pub fn values<'h>(header: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
-    header.split(|byte| *byte == b';').filter_map(move |pair| value(pair, name.as_bytes()))
+    pairs(header).filter_map(move |(found, value)| (found == name.as_bytes()).then_some(value))
 }
 
-fn value<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
-    let equals = pair.iter().position(|byte| *byte == b'=')?;
-    let (found, value) = pair.split_at(equals);
-    (trim(found) == name).then(|| unquote(trim(&value[1..])))
+/// The names and values of all cookies in a `Cookie` header's bytes, in their order.
+pub(crate) fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    header.split(|byte| *byte == b';').filter_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = pair.split_at(equals);
+        Some((trim(name), unquote(trim(&value[1..]))))
+    })
 }
 
 fn trim(mut bytes: &[u8]) -> &[u8] {

@@ -1,0 +1,472 @@
+//! A coherent cache in front of a store: what this node has seen is read from memory.
+
+mod driver;
+mod machine;
+#[cfg(test)]
+mod model;
+mod shared;
+mod shelf;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::FutureExt;
+
+use self::driver::Wake;
+use self::machine::{Machine, Moment, Read, Terms, Ticket};
+use self::shared::{Answer, Load, WeakLoad};
+use self::shelf::Shelf;
+use super::feed::{Notice, Notices, Source};
+use super::reading::{Loaded, Wanted};
+use super::{Announce, Capabilities, Created, Directory, Endings, Keep, Result, Store};
+use crate::commit::{Commit, Guard, Outcome};
+use crate::event::Ending;
+use crate::record::Record;
+use crate::time::{Timer, Timestamp};
+use crate::token::Key;
+
+/// The most shards; keys share them by chance.
+const MOST_SHARDS: usize = 64;
+/// The least that a shard is made for, in bytes: a large session has to fit.
+const SHARD_BYTES: u64 = 1024 * 1024;
+
+/// How large a near cache is, and how long it trusts what it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NearOptions {
+    /// About how many bytes of memory records may take. Default 64 MiB.
+    pub bytes: u64,
+    /// How often the store's feed is asked whether it is still there. Default 500 ms.
+    pub heartbeat: Duration,
+    /// How long it may take to answer before everything that it vouches for is dropped. Default
+    /// 500 ms.
+    pub patience: Duration,
+    /// For how long after a heartbeat was sent that is answered records are served from memory.
+    /// Has to be longer than `heartbeat`. Default 1 second.
+    pub lease: Duration,
+    /// For how long clients return the version that they saw. Has to be longer than `heartbeat`
+    /// and `lease` together. Default 5 seconds.
+    pub fence: Duration,
+}
+
+impl Default for NearOptions {
+    fn default() -> Self {
+        Self {
+            bytes: 64 * 1024 * 1024,
+            heartbeat: Duration::from_millis(500),
+            patience: Duration::from_millis(500),
+            lease: Duration::from_secs(1),
+            fence: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why there can be no near cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoNear {
+    /// The store has no feed.
+    #[error("this store does not tell of changes: a cache in front of it would show old sessions")]
+    NoFeed,
+    /// The options contradict each other.
+    #[error("a near cache's lease must be longer than its heartbeat, and its fence than both")]
+    Options,
+}
+
+/// A store with a cache in front of it.
+///
+/// A record that this node has seen is read from memory, without a call to the store. Others'
+/// changes come over the store's [`Feed`]; its own commits are applied to what it has. Where the
+/// feed is down, or does not answer its heartbeat, every read goes to the store: an ended session
+/// is read for no longer than `heartbeat` and `lease` together after its end, and normally for as
+/// long as a message takes. A client that returns its [fence](crate::Session::fence) always reads
+/// what it wrote.
+///
+/// The cache trusts nothing until [`Near::driver`] runs.
+///
+/// ```no_run
+/// # async fn example(
+/// #     store: cloakroom_core::MemoryStore, timer: impl cloakroom_core::Timer,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use cloakroom_core::store::{Near, NearOptions};
+///
+/// let near = Near::new(store, timer, NearOptions::default())?;
+/// # fn spawn(_: impl Future<Output = ()> + Send + 'static) {}
+/// spawn(near.driver());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Near<S> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S> {
+    store: S,
+    timer: Arc<dyn Timer>,
+    options: NearOptions,
+    shards: Vec<Mutex<Shard>>,
+    /// The sources that are up.
+    sources: Mutex<Vec<Source>>,
+    wake: Arc<Wake>,
+}
+
+/// Some of the keys: the decisions about them, and how often they spared a call.
+struct Shard {
+    machine: Machine<Shelf, WeakLoad>,
+    stats: NearStats,
+}
+
+/// What a near cache has done and has.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct NearStats {
+    /// Reads from memory.
+    pub hits: u64,
+    /// Reads that waited for another one's call to the store.
+    pub joined: u64,
+    /// Reads that asked the store.
+    pub misses: u64,
+    /// Records that are kept.
+    pub records: u64,
+    /// About how many bytes they take.
+    pub bytes: u64,
+}
+
+impl<S: Store> Near<S> {
+    /// Puts a cache in front of `store`. It serves nothing before [`Near::driver`] runs.
+    ///
+    /// # Errors
+    /// Where the store has no feed, and where the options contradict each other.
+    pub fn new(store: S, timer: impl Timer, options: NearOptions) -> Result<Self, NoNear> {
+        let NearOptions { bytes, heartbeat, lease, fence, .. } = options;
+        if heartbeat >= lease || heartbeat + lease >= fence {
+            return Err(NoNear::Options);
+        }
+        let terms = Terms { lease, settle: heartbeat + lease };
+        let count = usize::try_from(bytes / SHARD_BYTES).unwrap_or(MOST_SHARDS);
+        let count = count.clamp(1, MOST_SHARDS);
+        let shard = |_| {
+            let shelf = Shelf::new(bytes / count as u64);
+            let machine = Machine::new(shelf, terms);
+            Mutex::new(Shard { machine, stats: NearStats::default() })
+        };
+        let inner = Arc::new(Inner {
+            store,
+            timer: Arc::new(timer),
+            options,
+            shards: (0..count).map(shard).collect(),
+            sources: Mutex::default(),
+            wake: Arc::default(),
+        });
+        let ear = Ear(Arc::downgrade(&inner));
+        inner.store.feed().ok_or(NoNear::NoFeed)?.follow(Arc::new(ear));
+        Ok(Self { inner })
+    }
+
+    /// Keeps the cache's trust in its feed: sends heartbeats until the cache is dropped. Without
+    /// it every read goes to the store.
+    pub fn driver(&self) -> impl Future<Output = ()> + Send + 'static {
+        driver::drive(Arc::downgrade(&self.inner), Arc::clone(&self.inner.wake))
+    }
+
+    /// What it has done so far, and has now.
+    pub fn stats(&self) -> NearStats {
+        let mut sum = NearStats::default();
+        for shard in &self.inner.shards {
+            let Shard { machine, stats } = &*locked(shard);
+            sum.hits += stats.hits;
+            sum.joined += stats.joined;
+            sum.misses += stats.misses;
+            sum.records += machine.entries.len();
+            sum.bytes += machine.entries.bytes();
+        }
+        sum
+    }
+}
+
+/// A poisoned lock means a panic of the machine itself, which has none.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S: Store> Inner<S> {
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
+        // The first byte chooses the bucket in some stores, and the queue of writers.
+        locked(&self.shards[usize::from(key.as_bytes()[1]) % self.shards.len()])
+    }
+
+    /// Where a call on `key` goes to.
+    fn source(&self, key: Key) -> Option<Source> {
+        self.store.feed()?.source(key)
+    }
+
+    fn each_shard(&self, mut say: impl FnMut(&mut Machine<Shelf, WeakLoad>)) {
+        for shard in &self.shards {
+            say(&mut locked(shard).machine);
+        }
+    }
+
+    /// Asks the store for a record; whoever wants the same may wait for it.
+    fn load(
+        self: &Arc<Self>,
+        shard: &mut Shard,
+        key: Key,
+        at: Moment,
+        source: Option<Source>,
+    ) -> Load {
+        shard.stats.misses += 1;
+        let ticket = shard.machine.send(key, source, at.elapsed);
+        let call = Call { inner: Arc::clone(self), ticket, open: true, writes: false };
+        let load = async move {
+            let loaded = call.inner.store.load(ticket.key, at.now).await;
+            let answer: Answer = loaded.map(|record| record.map(Arc::new)).map_err(Arc::new);
+            match &answer {
+                Ok(Some(record)) => call.brought(record),
+                Ok(None) => call.removed(),
+                Err(_) => {}
+            }
+            answer
+        };
+        let load = load.boxed().shared();
+        if let Some(weak) = load.downgrade() {
+            shard.machine.offer(ticket, weak);
+        }
+        load
+    }
+
+    /// Sends what may write: the call, and the record that it is built on as far as it is known.
+    fn write(self: &Arc<Self>, key: Key) -> (Call<S>, Option<Arc<Record>>) {
+        let (source, elapsed) = (self.source(key), self.timer.elapsed());
+        let mut shard = self.shard(&key);
+        let base = shard.machine.base(&key, source);
+        let ticket = shard.machine.send(key, source, elapsed);
+        (Call { inner: Arc::clone(self), ticket, open: true, writes: true }, base)
+    }
+}
+
+/// A call under way. Dropped without an answer, it was given up.
+struct Call<S: Store> {
+    inner: Arc<Inner<S>>,
+    ticket: Ticket,
+    open: bool,
+    writes: bool,
+}
+
+impl<S: Store> Call<S> {
+    fn end(mut self, say: impl FnOnce(&mut Machine<Shelf, WeakLoad>, Ticket, Duration)) {
+        self.open = false;
+        let elapsed = self.inner.timer.elapsed();
+        say(&mut self.inner.shard(&self.ticket.key).machine, self.ticket, elapsed);
+    }
+
+    fn brought(self, record: &Arc<Record>) {
+        let record = Arc::clone(record);
+        self.end(|machine, ticket, elapsed| machine.brought(ticket, record, elapsed));
+    }
+
+    fn committed(self, version: u64, after: Option<Arc<Record>>) {
+        self.end(|machine, ticket, elapsed| machine.committed(ticket, version, after, elapsed));
+    }
+
+    fn removed(self) {
+        self.end(|machine, ticket, _| machine.removed(ticket));
+    }
+
+    fn was_nothing(self) {
+        self.end(|machine, ticket, _| machine.was_nothing(ticket));
+    }
+
+    /// A call that failed: one whose answer is unknown is dropped as it is.
+    fn failed(self, error: &super::Error) {
+        if !error.is_ambiguous() {
+            self.was_nothing();
+        }
+    }
+}
+
+impl<S: Store> Drop for Call<S> {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        let elapsed = self.inner.timer.elapsed();
+        let machine = &mut self.inner.shard(&self.ticket.key).machine;
+        match self.writes {
+            true => machine.gave_up_writing(self.ticket, elapsed),
+            false => machine.gave_up_reading(self.ticket),
+        }
+    }
+}
+
+/// What the feed talks to.
+struct Ear<S>(Weak<Inner<S>>);
+
+impl<S> fmt::Debug for Ear<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ear")
+    }
+}
+
+impl<S: Store> Notices for Ear<S> {
+    fn hear(&self, notice: Notice) {
+        let Some(inner) = self.0.upgrade() else {
+            return;
+        };
+        match notice {
+            Notice::Up(source) => {
+                locked(&inner.sources).push(source);
+                inner.each_shard(|machine| machine.up(source));
+                inner.wake.now();
+            }
+            Notice::Down(source) => {
+                locked(&inner.sources).retain(|up| *up != source);
+                inner.each_shard(|machine| machine.down(source));
+            }
+            Notice::Flushed(source) => {
+                inner.each_shard(|machine| machine.flushed(source));
+                inner.wake.now();
+            }
+            Notice::Changed(key) => inner.shard(&key).machine.changed(&key),
+            Notice::Reached(key, version) => inner.shard(&key).machine.reached(&key, version),
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for Near<S> {
+    async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>> {
+        let loaded = self.read(key, &Wanted::NEWEST, now).await?;
+        Ok(loaded.map(|loaded| Arc::unwrap_or_clone(loaded.record)))
+    }
+
+    async fn read(&self, key: Key, wanted: &Wanted, now: Timestamp) -> Result<Option<Loaded>> {
+        let inner = &self.inner;
+        // What others wait for was sent before this call: it cannot be sure to be the newest.
+        let mut may_join = *wanted != Wanted::NEWEST;
+        loop {
+            let source = inner.source(key);
+            let at = Moment { now, elapsed: inner.timer.elapsed() };
+            let (load, joined) = {
+                let mut shard = inner.shard(&key);
+                let join = match shard.machine.read(&key, wanted, source, at) {
+                    Read::Hit(record, settled) => {
+                        shard.stats.hits += 1;
+                        return Ok(Some(Loaded { record, settled }));
+                    }
+                    Read::Join(load) if may_join => load.upgrade(),
+                    Read::Join(_) | Read::Ask => None,
+                };
+                match join {
+                    Some(load) => {
+                        shard.stats.joined += 1;
+                        (load, true)
+                    }
+                    None => (inner.load(&mut shard, key, at, source), false),
+                }
+            };
+            let answer = load.await.map_err(|error| shared::again(&error))?;
+            let met = |record: &Arc<Record>| wanted.is_met_by(record, now);
+            if !joined || answer.as_ref().is_some_and(met) {
+                return Ok(answer.map(|record| Loaded { record, settled: false }));
+            }
+            may_join = false;
+        }
+    }
+
+    fn cached(&self, key: Key, wanted: &Wanted, now: Timestamp) -> Option<Loaded> {
+        let inner = &self.inner;
+        let source = inner.source(key);
+        let at = Moment { now, elapsed: inner.timer.elapsed() };
+        let shard = &mut *inner.shard(&key);
+        let (record, settled) = shard.machine.kept(&key, wanted, source, at)?;
+        shard.stats.hits += 1;
+        Some(Loaded { record, settled })
+    }
+
+    async fn create(
+        &self,
+        key: Key,
+        record: &Record,
+        seats: Option<usize>,
+        now: Timestamp,
+    ) -> Result<Created> {
+        let (call, _) = self.inner.write(key);
+        let created = self.inner.store.create(key, record, seats, now).await;
+        match &created {
+            Ok(Created::Done { .. }) => call.brought(&Arc::new(record.clone())),
+            Ok(Created::Exists | Created::Refused(_)) => call.was_nothing(),
+            Ok(Created::Barred) => call.removed(),
+            Err(error) => call.failed(error),
+        }
+        created
+    }
+
+    async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
+        let (call, base) = self.inner.write(key);
+        let outcome = self.inner.store.commit(key, commit, now).await;
+        match &outcome {
+            Ok(Outcome::Done { version }) => {
+                let after = base.map(|base| Arc::new(base.with(commit, now).0));
+                call.committed(*version, after);
+            }
+            Ok(Outcome::Conflict(record)) => call.brought(record),
+            Ok(Outcome::Gone | Outcome::Barred) => call.removed(),
+            Ok(Outcome::Refused(_)) => call.was_nothing(),
+            Err(error) => call.failed(error),
+        }
+        outcome
+    }
+
+    async fn end(
+        &self,
+        key: Key,
+        guard: &Guard,
+        announce: Announce,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        let (call, _) = self.inner.write(key);
+        let ended = self.inner.store.end(key, guard, announce, now).await;
+        match &ended {
+            Ok(_) => call.removed(),
+            Err(error) => call.failed(error),
+        }
+        ended
+    }
+
+    /// What a sweep removes is over, and is not served for that. One that is given up half-way
+    /// leaves nothing in doubt.
+    async fn expire(&self, limit: usize, keep: Keep, now: Timestamp) -> Result<Vec<Ending>> {
+        let endings = self.inner.store.expire(limit, keep, now).await?;
+        for Ending { key, .. } in &endings {
+            self.inner.shard(key).machine.changed(key);
+        }
+        Ok(endings)
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>> {
+        self.inner.store.clock().await
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        self.inner.store.directory()
+    }
+
+    fn endings(&self) -> Option<&dyn Endings> {
+        self.inner.store.endings()
+    }
+
+    fn fence(&self) -> Option<Duration> {
+        Some(self.inner.options.fence)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.store.capabilities()
+    }
+}
+
+impl<S: Store> fmt::Debug for Near<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Near").field(&self.inner.store).finish()
+    }
+}

@@ -1,0 +1,75 @@
+//! The heartbeats: each source is asked again and again whether it is still there.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+
+use futures_util::future::{join_all, select};
+use futures_util::task::AtomicWaker;
+
+use super::{Inner, locked};
+use crate::store::Store;
+use crate::store::feed::Source;
+use crate::time::within;
+
+/// Wakes the driver before its time.
+#[derive(Default, Debug)]
+pub(super) struct Wake {
+    asked: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Wake {
+    pub(super) fn now(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    async fn asked(&self) {
+        poll_fn(|context| {
+            self.waker.register(context.waker());
+            match self.asked.swap(false, Ordering::Acquire) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+}
+
+/// Asks all sources, waits for the next time, and so on until the cache is gone.
+pub(super) async fn drive<S: Store>(cache: Weak<Inner<S>>, wake: Arc<Wake>) {
+    while let Some(inner) = cache.upgrade() {
+        let began = inner.timer.elapsed();
+        let sources = locked(&inner.sources).clone();
+        join_all(sources.into_iter().map(|source| inner.beat(source))).await;
+        let took = inner.timer.elapsed().saturating_sub(began);
+        let next = inner.timer.sleep(inner.options.heartbeat.saturating_sub(took));
+        // While it waits, the driver keeps nothing alive.
+        drop(inner);
+        select(next, Box::pin(wake.asked())).await;
+    }
+}
+
+impl<S: Store> Inner<S> {
+    /// Asks one source. One that does not answer in time vouches for nothing any more.
+    async fn beat(&self, source: Source) {
+        let Some(feed) = self.store.feed() else {
+            return;
+        };
+        let sent = self.timer.elapsed();
+        let answer = within(&*self.timer, self.options.patience, feed.beat(source)).await;
+        if matches!(answer, Some(Ok(()))) {
+            let answered = self.timer.elapsed();
+            self.each_shard(|machine| machine.beat(source, sent, answered));
+            return;
+        }
+        if let Some(Err(error)) = &answer {
+            let error: &dyn std::error::Error = error;
+            tracing::debug!(error, "a feed has not answered its heartbeat");
+        }
+        self.each_shard(|machine| machine.flushed(source));
+        feed.reset(source);
+    }
+}
