@@ -17,6 +17,18 @@ pub(crate) struct Info {
     pub(crate) cpu_us: f64,
     /// Bytes that the server has allocated.
     pub(crate) used_memory: u64,
+    /// Bytes that the kernel has given it.
+    pub(crate) resident: u64,
+    /// Of the allocated bytes, those of clients' buffers.
+    pub(crate) client_memory: u64,
+    /// Bytes that came in over the network.
+    pub(crate) bytes_in: u64,
+    /// Bytes that went out.
+    pub(crate) bytes_out: u64,
+    /// Names that some client is told the next change of.
+    pub(crate) tracked_keys: u64,
+    /// The same, each counted once for each of these clients.
+    pub(crate) tracked_items: u64,
     /// How often each command was called, by clients and by scripts.
     pub(crate) calls: Calls,
 }
@@ -28,7 +40,13 @@ impl Info {
         for (name, value) in text.lines().filter_map(|line| line.trim().split_once(':')) {
             match name {
                 "used_cpu_sys" | "used_cpu_user" => info.cpu_us += 1e6 * number(value),
-                "used_memory" => info.used_memory = value.parse().unwrap_or_default(),
+                "used_memory" => info.used_memory = whole(value),
+                "used_memory_rss" => info.resident = whole(value),
+                "mem_clients_normal" => info.client_memory = whole(value),
+                "total_net_input_bytes" => info.bytes_in = whole(value),
+                "total_net_output_bytes" => info.bytes_out = whole(value),
+                "tracking_total_keys" => info.tracked_keys = whole(value),
+                "tracking_total_items" => info.tracked_items = whole(value),
                 _ => {
                     let Some(command) = name.strip_prefix("cmdstat_") else { continue };
                     info.calls.insert(command.to_owned(), calls(value));
@@ -58,6 +76,10 @@ fn calls(value: &str) -> f64 {
     fields.filter(|(name, _)| *name == "calls").map(|(_, calls)| number(calls)).sum()
 }
 
+fn whole(text: &str) -> u64 {
+    text.parse().unwrap_or_default()
+}
+
 fn number(text: &str) -> f64 {
     text.parse().unwrap_or_default()
 }
@@ -66,7 +88,9 @@ fn number(text: &str) -> f64 {
 mod tests {
     use super::*;
 
-    const BEFORE: &str = "# Memory\r\nused_memory:1000\r\nused_memory_human:1K\r\n# CPU\r\n\
+    const BEFORE: &str = "# Memory\r\nused_memory:1000\r\nused_memory_human:1K\r\n\
+        used_memory_rss:3000\r\nmem_clients_normal:200\r\ntotal_net_input_bytes:7\r\n\
+        total_net_output_bytes:8\r\ntracking_total_keys:5\r\ntracking_total_items:10\r\n# CPU\r\n\
         used_cpu_sys:0.500000\r\nused_cpu_user:1.250000\r\nused_cpu_sys_children:9.0\r\n\
         # Commandstats\r\ncmdstat_get:calls=10,usec=5,usec_per_call=0.50\r\n\
         cmdstat_info:calls=1,usec=1\r\n";
@@ -78,7 +102,9 @@ mod tests {
     fn info_is_read() {
         let info = Info::parse(BEFORE);
         assert!((info.cpu_us - 1_750_000.0).abs() < 1.0);
-        assert_eq!(info.used_memory, 1000);
+        assert_eq!((info.used_memory, info.resident, info.client_memory), (1000, 3000, 200));
+        assert_eq!((info.bytes_in, info.bytes_out), (7, 8));
+        assert_eq!((info.tracked_keys, info.tracked_items), (5, 10));
         assert_eq!(info.calls["get"], 10.0);
     }
 

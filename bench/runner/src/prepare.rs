@@ -10,15 +10,16 @@ use tokio::process::Command;
 use crate::app::{App, Kind, Places};
 
 /// A program, and the Debian package that brings it.
-type Tool = (&'static str, &'static str);
+pub(crate) type Tool = (&'static str, &'static str);
 
-/// Nothing is measured without these.
-const NEEDED: [Tool; 4] = [
-    ("wrk", "wrk"),
-    ("redis-server", "redis-server"),
-    ("taskset", "util-linux"),
-    ("setpriv", "util-linux"),
-];
+const REDIS: Tool = ("redis-server", "redis-server");
+const TASKSET: Tool = ("taskset", "util-linux");
+const SETPRIV: Tool = ("setpriv", "util-linux");
+
+/// No app is measured without these.
+pub(crate) const TO_COMPARE: [Tool; 4] = [("wrk", "wrk"), REDIS, TASKSET, SETPRIV];
+/// No size is measured without these.
+pub(crate) const TO_SCALE: [Tool; 3] = [REDIS, TASKSET, SETPRIV];
 
 /// Why an app does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +44,9 @@ impl Obstacle {
 /// # Errors
 ///
 /// Where one is.
-pub(crate) fn needed() -> Result<(), String> {
+pub(crate) fn needed(tools: &[Tool]) -> Result<(), String> {
     let missing: Vec<String> =
-        NEEDED.iter().filter(|(program, _)| !is_there(program)).map(say).collect();
+        tools.iter().filter(|(program, _)| !is_there(program)).map(say).collect();
     if missing.is_empty() { Ok(()) } else { Err(missing.join("\n")) }
 }
 

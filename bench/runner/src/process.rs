@@ -46,6 +46,22 @@ pub(crate) fn pinned(core: Core, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// Keeps this process, and by inheritance all that it starts, on one core.
+///
+/// # Errors
+///
+/// Where the machine has no such core.
+pub(crate) fn stay_on(core: Core) -> io::Result<()> {
+    let pid = std::process::id().to_string();
+    let output = std::process::Command::new("taskset").args(["-a", "-c", "-p", core.number(), &pid]).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let reason = format!("two cores are needed, one for the server and one for the load: {said}");
+    Err(io::Error::other(reason))
+}
+
 /// A port of the loopback address that nobody listens at.
 ///
 /// # Errors

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{self, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::info::{Calls, Info};
 use crate::process::{Core, Listening, free_port, pinned};
 
 /// How long an answer may take: emptying a server of 100,000 sessions takes some time.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often is looked whether a cluster is up.
+const LOOK: Duration = Duration::from_millis(50);
 /// How many records are looked at to learn how long one is.
 const SAMPLES: usize = 200;
 
@@ -28,10 +30,34 @@ impl Redis {
     ///
     /// Where there is no redis-server, or it does not start.
     pub(crate) async fn start(folder: &Path, name: &str) -> io::Result<Self> {
+        Self::start_with(folder, name, &[]).await
+    }
+
+    /// Starts a server that is a Redis Cluster by itself: the master of every slot.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Redis::start`].
+    pub(crate) async fn start_cluster(folder: &Path, name: &str) -> io::Result<Self> {
+        let file = format!("nodes-{name}.conf");
+        let options = ["--cluster-enabled", "yes", "--cluster-config-file", &file];
+        let mut redis = Self::start_with(folder, name, &options).await?;
+        redis.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"])?;
+        let began = Instant::now();
+        while !redis.ask(&["CLUSTER", "INFO"])?.contains("cluster_state:ok") {
+            if began.elapsed() > PATIENCE {
+                return Err(io::Error::other("a Redis Cluster of one server does not come up"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(redis)
+    }
+
+    async fn start_with(folder: &Path, name: &str, options: &[&str]) -> io::Result<Self> {
         let port = free_port()?;
         let mut command = pinned(Core::Load, "redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
-        command.args(["--save", "", "--appendonly", "no"]).arg("--dir").arg(folder);
+        command.args(["--save", "", "--appendonly", "no"]).arg("--dir").arg(folder).args(options);
         let log = folder.join(format!("redis-{name}.log"));
         let server = Listening::start(command, port, log).await?;
         Ok(Self { connection: connect(port)?, server })

@@ -3,14 +3,13 @@
 use std::error::Error;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use crate::app::{App, Case, Places};
 use crate::machine::{Machine, versions};
 use crate::measure::Subject;
 use crate::options::Options;
 use crate::prepare::{self, Obstacle};
-use crate::process::Core;
+use crate::process::{Core, stay_on};
 use crate::report::{NotRun, Report, Results, Settings};
 use crate::wrk::{CONNECTIONS, THREADS};
 use crate::{svg, table};
@@ -196,17 +195,6 @@ impl Run<'_> {
             not_run: self.not_run.clone(),
         }
     }
-}
-
-/// Keeps this process, and by inheritance all that it starts, on one core.
-fn stay_on(core: Core) -> Result<(), Box<dyn Error>> {
-    let pid = std::process::id().to_string();
-    let output = Command::new("taskset").args(["-a", "-c", "-p", core.number(), &pid]).output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("two cores are needed, one for the server and one for the load: {said}").into())
 }
 
 fn write(options: &Options, report: &Report, text: &str) -> Result<(), Box<dyn Error>> {

@@ -172,7 +172,7 @@ fn conditions(report: &Report) -> String {
 }
 
 /// A Markdown table, the first row its head; the first column to the left, all others to the right.
-fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
     let widths: Vec<usize> = (0..columns)
@@ -203,16 +203,16 @@ fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-fn cells(names: &[&str]) -> Vec<String> {
+pub(crate) fn cells(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-fn decimals(figure: Option<f64>, places: usize) -> String {
+pub(crate) fn decimals(figure: Option<f64>, places: usize) -> String {
     figure.map_or_else(|| NOTHING.to_owned(), |figure| format!("{figure:.places$}"))
 }
 
 /// A whole number with a comma before each three digits.
-fn thousands(figure: Option<f64>) -> String {
+pub(crate) fn thousands(figure: Option<f64>) -> String {
     let Some(figure) = figure else { return NOTHING.to_owned() };
     let digits = format!("{:.0}", figure.abs());
     let mut text = String::new();

@@ -213,16 +213,17 @@ impl Record {
         if !self.meets(commit) {
             return (Outcome::Conflict(Arc::new(self.clone())), None);
         }
-        let (after, changed) = self.with(commit, now);
+        let after = self.with(commit, now);
         if let Some(limit) = after.over(commit.room, self) {
             return (Outcome::Refused(limit), None);
         }
-        let written = changed || after.touched_at != self.touched_at;
+        let written = after.mark != self.mark;
         (Outcome::Done { version: after.version }, written.then_some(after))
     }
 
-    /// The record with `commit` in it, whatever stands against that, and whether it is another one.
-    pub(crate) fn with(&self, commit: &Commit, now: Timestamp) -> (Self, bool) {
+    /// The record with `commit` in it, whatever stands against that. Where the commit has changed
+    /// nothing, it is the same, its mark included.
+    pub(crate) fn with(&self, commit: &Commit, now: Timestamp) -> Self {
         let mut after = self.clone();
         let mut changed = after.change_fields(commit);
         changed |= after.rotate(commit, now);
@@ -231,10 +232,13 @@ impl Record {
         if commit.touch {
             after.touched_at = after.touched_at.max(now);
         }
-        (after, changed)
+        if changed || after.touched_at != self.touched_at {
+            after.mark = self.mark.then(commit.id);
+        }
+        after
     }
 
-    /// Whether `commit` has been applied before, as far as it has left a mark that still stands.
+    /// Whether `commit` has been applied before, as far as it has left a trace that still stands.
     pub(crate) fn contains(&self, commit: &Commit) -> bool {
         let rotated = match commit.rotation {
             Some(Rotation::Replace { proof, .. }) => self.proof == Some(proof),
@@ -243,7 +247,8 @@ impl Record {
             }
             Some(Rotation::Confirm { .. }) | None => false,
         };
-        let wrote = |name| self.fields.get(name).is_some_and(|field| field.version == commit.id);
+        let wrote =
+            |name: &String| self.fields.get(name).is_some_and(|field| field.version == commit.id);
         rotated || commit.fields.keys().any(wrote)
     }
 
@@ -266,7 +271,7 @@ impl Record {
             changed |= match &change.to {
                 Some(bytes) => {
                     let field = Field { version: commit.id, bytes: bytes.clone() };
-                    self.fields.insert(name.clone(), field);
+                    self.fields.insert(name.as_str(), field);
                     true
                 }
                 None => self.fields.remove(name).is_some(),

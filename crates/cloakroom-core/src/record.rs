@@ -1,6 +1,7 @@
 //! A session as it is kept: one record, one version, every attribute with a version of its own.
 
 mod codec;
+mod fields;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use codec::Unreadable;
+pub use fields::Fields;
 
 use crate::ended::Ended;
 use crate::time::Timestamp;
@@ -19,8 +21,8 @@ pub const MOST_SUPERSEDED: usize = 8;
 
 /// Names one commit. A field's version is the id of the commit that wrote it, so versions are
 /// compared for equality only.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CommitId([u8; 16]);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId([u8; 8]);
 
 impl CommitId {
     /// An id that no other commit has.
@@ -33,8 +35,13 @@ impl CommitId {
         Some(Self(bytes.try_into().ok()?))
     }
 
+    /// An id of the caller's own making.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number.to_be_bytes())
+    }
+
     /// As a store keeps it.
-    pub const fn as_bytes(&self) -> &[u8; 16] {
+    pub const fn as_bytes(&self) -> &[u8; 8] {
         &self.0
     }
 }
@@ -42,6 +49,45 @@ impl CommitId {
 impl fmt::Debug for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CommitId({:02x}{:02x}..)", self.0[0], self.0[1])
+    }
+}
+
+/// Names a record's content: made anew with every commit that writes, from the mark before and the
+/// commit's id. Which commit was the last says too little, for it may have been applied to something
+/// else than its sender knew.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Mark([u8; 8]);
+
+impl Mark {
+    /// The mark of a new record.
+    pub fn random() -> Self {
+        Self(random())
+    }
+
+    /// Rebuilds a mark from what a store keeps.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(Self(bytes.try_into().ok()?))
+    }
+
+    /// As a store keeps it.
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+
+    /// The mark of what commit `id` makes of this. Turned by a byte first: order matters.
+    pub(crate) fn then(self, id: CommitId) -> Self {
+        let mut mark = self.0;
+        mark.rotate_left(1);
+        for (byte, with) in mark.iter_mut().zip(id.0) {
+            *byte ^= with;
+        }
+        Self(mark)
+    }
+}
+
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mark({:02x}{:02x}..)", self.0[0], self.0[1])
     }
 }
 
@@ -109,6 +155,9 @@ impl Standing {
 pub struct Record {
     /// Grows by one with every commit that changes something; a touch leaves it alone.
     pub version: u64,
+    /// Tells what was written since its creation, by which commits and in which order: two records
+    /// of one key with the same mark are the same.
+    pub mark: Mark,
     /// SHA-256 of the current secret; `None` for a record that no token opens.
     pub proof: Option<Proof>,
     /// Since when `proof` is the current one.
@@ -130,7 +179,7 @@ pub struct Record {
     /// When it ends however much it is used; `None`: never.
     pub ends_at: Option<Timestamp>,
     /// The attributes.
-    pub fields: BTreeMap<String, Field>,
+    pub fields: Fields,
     /// What a newer version of this crate has written beside: kept and written back as it is.
     pub unknown: BTreeMap<String, Bytes>,
 }
@@ -140,6 +189,7 @@ impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
             .field("version", &self.version)
+            .field("mark", &self.mark)
             .field("proof", &self.proof)
             .field("proof_since", &self.proof_since)
             .field("superseded", &self.superseded)
@@ -161,6 +211,7 @@ impl Record {
     pub fn new(proof: Option<Proof>, now: Timestamp) -> Self {
         Self {
             version: 1,
+            mark: Mark::random(),
             proof,
             proof_since: now,
             superseded: Vec::new(),
@@ -171,7 +222,7 @@ impl Record {
             touched_at: now,
             idle: None,
             ends_at: None,
-            fields: BTreeMap::new(),
+            fields: Fields::new(),
             unknown: BTreeMap::new(),
         }
     }
@@ -216,7 +267,7 @@ impl Record {
 
     /// About how many bytes the record takes in memory.
     pub(crate) fn memory(&self) -> usize {
-        const FIELD: usize = 128;
+        const FIELD: usize = size_of::<(Box<str>, Field)>() + 16;
         size_of::<Self>() + self.size() + self.fields.len() * FIELD
     }
 
@@ -267,7 +318,7 @@ mod tests {
         let mut record = Record::new(None, NOW);
         record.unknown.insert("z".to_owned(), secret.clone());
         let field = Field { version: CommitId::random(), bytes: secret };
-        record.fields.insert("pin".to_owned(), field);
+        record.fields.insert("pin", field);
         let said = format!("{record:?}");
         assert!(said.contains("pin") && !said.contains("hunter2"), "{said}");
     }

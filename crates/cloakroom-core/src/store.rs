@@ -8,6 +8,7 @@ mod reading;
 
 use std::error::Error as StdError;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -60,6 +61,18 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// finds no seat for a session is refused only where the record would have let it pass.
     async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome>;
 
+    /// Commits like [`Store::commit`], and is told what the commit makes of the record as its maker
+    /// knows it: where that still is the record, it need not be made again.
+    async fn commit_built(
+        &self,
+        key: Key,
+        commit: &Commit,
+        _built: Built<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome> {
+        self.commit(key, commit, now).await
+    }
+
     /// Removes a record that is not over and that `guard` allows, and returns it.
     async fn end(
         &self,
@@ -101,6 +114,15 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// What this store promises.
     fn capabilities(&self) -> Capabilities;
+}
+
+/// What [`Record::apply`] has made of a record: done, and written.
+#[derive(Clone, Copy, Debug)]
+pub struct Built<'a> {
+    /// The record as it was known.
+    pub base: &'a Arc<Record>,
+    /// What the commit has made of it.
+    pub after: &'a Arc<Record>,
 }
 
 /// Whether what is removed also goes to the list of endings, in the same step.
@@ -224,7 +246,7 @@ impl Error {
 }
 
 #[async_trait]
-impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
+impl<S: Store + ?Sized> Store for Arc<S> {
     async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>> {
         (**self).load(key, now).await
     }
@@ -249,6 +271,16 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 
     async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
         (**self).commit(key, commit, now).await
+    }
+
+    async fn commit_built(
+        &self,
+        key: Key,
+        commit: &Commit,
+        built: Built<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome> {
+        (**self).commit_built(key, commit, built, now).await
     }
 
     async fn end(

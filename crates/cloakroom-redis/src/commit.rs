@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cloakroom_core::commit::{Change, Expect, Limit, Rotation, SignIn};
 use cloakroom_core::record::MOST_SUPERSEDED;
-use cloakroom_core::store::Result;
+use cloakroom_core::store::{Built, Result};
 use cloakroom_core::{Commit, Key, Outcome, Timestamp};
 use redis::Value;
 use rmp::encode;
@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault;
-use crate::layout::{Layout, bucket_of};
+use crate::layout::{Index, Layout, backstop, score};
+use crate::login::login_of;
 use crate::reply;
 use crate::script::Call;
+use crate::store::encode;
 
 /// What became of a commit.
 #[derive(Debug)]
@@ -32,30 +34,49 @@ pub(crate) struct Signed {
     pub(crate) former: Option<(String, u64)>,
 }
 
-/// The script's keys and arguments for `commit`.
-pub(crate) fn call(layout: &Layout, key: Key, commit: &Commit, now: Timestamp) -> Call {
-    let deadlines = layout.deadlines(bucket_of(key), key.kind());
-    let mut call = Call::on([layout.record(key), deadlines]);
-    let opened_under = commit.opened_under.map(|proof| proof.as_bytes().to_vec());
+/// The script's keys and arguments for `commit`, which is built on a record where that is known.
+pub(crate) fn call(
+    layout: &Layout,
+    key: Key,
+    commit: &Commit,
+    built: Option<Built<'_>>,
+    now: Timestamp,
+) -> Call {
+    let mut call = Call::on([layout.record(key), layout.deadlines(Index::of(key))]);
+    let opened_under = commit.opened_under.as_ref().map(|proof| proof.as_bytes().as_slice());
     call.number(now.millis())
-        .arg(key.as_bytes().as_slice())
-        .arg(commit.id.as_bytes().as_slice())
+        .arg(key.as_bytes())
+        .arg(commit.id.as_bytes())
         .arg(opened_under.unwrap_or_default())
         .arg(if commit.touch { "1" } else { "" })
-        .number(commit.room.fields)
-        .number(commit.room.bytes)
-        .number(commit.fields.len())
+        .number(commit.room.fields as u64)
+        .number(commit.room.bytes as u64)
+        .number(commit.fields.len() as u64)
         .arg(terms(commit));
     for (name, change) in &commit.fields {
         call.arg(name.as_str())
             .arg(operation(change))
             .arg(change.to.as_deref().unwrap_or_default());
     }
+    match built {
+        Some(built) => made(&mut call, built, now),
+        None => drop(call.arg("")),
+    }
     call
 }
 
+/// What the sender has made of the record, and how the one that it has built on is known.
+fn made(call: &mut Call, Built { base, after }: Built<'_>, now: Timestamp) {
+    let deadline = after.deadline();
+    let (score, backstop) = match deadline == base.deadline() {
+        true => (String::new(), String::new()),
+        false => (score(deadline), backstop(deadline, now)),
+    };
+    call.arg(encode(after)).arg(score).arg(backstop).arg(base.marked());
+}
+
 fn operation(change: &Change) -> Vec<u8> {
-    let mut operation = Vec::with_capacity(18);
+    let mut operation = Vec::with_capacity(10);
     operation.push(if change.to.is_some() { b'w' } else { b'd' });
     match change.expect {
         Expect::Any => {}
@@ -152,9 +173,15 @@ impl Terms {
 }
 
 /// Reads the script's answer.
-pub(crate) fn applied(key: Key, commit: &Commit, answer: Value) -> Result<Applied> {
+pub(crate) fn applied(
+    key: Key,
+    commit: &Commit,
+    built: Option<Built<'_>>,
+    answer: Value,
+) -> Result<Applied> {
     let unexpected = || fault::unexpected("the commit script");
     let outcome = match answer {
+        Value::Nil => return built.map(|built| as_made(commit, built)).ok_or_else(unexpected),
         Value::Int(-1) => Outcome::Gone,
         Value::Int(-2) => Outcome::Refused(Limit::Fields { most: commit.room.fields }),
         Value::Int(-3) => Outcome::Refused(Limit::Bytes { most: commit.room.bytes }),
@@ -165,6 +192,18 @@ pub(crate) fn applied(key: Key, commit: &Commit, answer: Value) -> Result<Applie
         _ => return Err(unexpected()),
     };
     Ok(Applied { outcome, signed: None })
+}
+
+/// What became of a commit that was written as its sender has made it.
+fn as_made(commit: &Commit, Built { base, after }: Built<'_>) -> Applied {
+    let signed = commit.sign_in.as_ref().map(|SignIn { principal, .. }| {
+        let former = base.principal.as_ref().filter(|former| *former != principal);
+        Signed {
+            login: login_of(after),
+            former: former.map(|former| (former.clone(), login_of(base))),
+        }
+    });
+    Applied { outcome: Outcome::Done { version: after.version }, signed }
 }
 
 fn detailed(key: Key, items: Vec<Value>) -> Result<Applied> {

@@ -6,7 +6,7 @@ use cloakroom_core::store::{Directory, Result};
 use cloakroom_core::{Key, Kind, Record, Timestamp};
 use redis::Cmd;
 
-use crate::layout::{BUCKETS, bucket_of};
+use crate::layout::{BUCKETS, Index, bucket_of};
 use crate::reply;
 use crate::route::Batch;
 use crate::script::Call;
@@ -56,8 +56,8 @@ impl Directory for RedisStore {
 
     async fn count(&self, kind: Kind, now: Timestamp) -> Result<u64> {
         let mut batch = Batch::with_capacity(BUCKETS);
-        for bucket in 0..=u8::MAX {
-            batch.add(bucket, self.of_the_living("ZCOUNT", kind, bucket, now));
+        for index in (0..=u8::MAX).flat_map(|bucket| Index::all(bucket, kind)) {
+            batch.add(index.bucket, self.of_the_living("ZCOUNT", index, now));
         }
         let mut count = 0;
         for answer in self.route.send_all(batch).await {
@@ -76,8 +76,9 @@ impl RedisStore {
         now: Timestamp,
     ) -> Result<Vec<Key>> {
         let mut batch = Batch::with_capacity(buckets.len());
-        for bucket in buckets.filter_map(|bucket| u8::try_from(bucket).ok()) {
-            batch.add(bucket, self.of_the_living("ZRANGEBYSCORE", kind, bucket, now));
+        let buckets = buckets.filter_map(|bucket| u8::try_from(bucket).ok());
+        for index in buckets.flat_map(|bucket| Index::all(bucket, kind)) {
+            batch.add(index.bucket, self.of_the_living("ZRANGEBYSCORE", index, now));
         }
         let mut keys = Vec::new();
         for answer in self.route.send_all(batch).await {
@@ -87,12 +88,12 @@ impl RedisStore {
         Ok(keys)
     }
 
-    /// Asks something of a bucket's keys of one kind that are not over.
-    fn of_the_living(&self, what: &str, kind: Kind, bucket: u8, now: Timestamp) -> Cmd {
+    /// Asks something of an index's keys that are not over.
+    fn of_the_living(&self, what: &str, index: Index, now: Timestamp) -> Cmd {
         let mut command = Cmd::new();
         command
             .arg(what)
-            .arg(self.layout.deadlines(bucket, kind))
+            .arg(self.layout.deadlines(index))
             .arg(format!("({}", now.millis()))
             .arg("+inf");
         command

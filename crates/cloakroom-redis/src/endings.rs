@@ -26,7 +26,7 @@ impl Endings for RedisStore {
             if most > 0 {
                 let leases = self.layout.leases(bucket);
                 let mut call = Call::on([leases, self.layout.endings(bucket)]);
-                call.number(now.millis()).number(until.millis()).number(most);
+                call.number(now.millis()).number(until.millis()).number(most as u64);
                 calls.push(call);
             }
         }

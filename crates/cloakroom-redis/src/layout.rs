@@ -7,11 +7,14 @@
 //! | name | type | what |
 //! |---|---|---|
 //! | `<prefix>{3f}:s-<id>` | string | one record, as [`Record::encode`] writes it; the rest of the name is the key's text |
-//! | `<prefix>{3f}:deadlines:s` | sorted set | the bucket's keys of one kind: id, scored by deadline in milliseconds, `+inf` for never |
+//! | `<prefix>{3f}:deadlines:s:7` | sorted set | the bucket's keys of one kind, in a sixteenth of them by the id's second byte: id, scored by deadline in milliseconds, `+inf` for never. Kinds of which there are few are not split: `deadlines:a` |
 //! | `<prefix>{3f}:leases` | sorted set | endings not acknowledged yet: id, scored by the end of its lease |
 //! | `<prefix>{3f}:endings` | hash | the same ids; a reason, `:`, the record's bytes |
 //! | `<prefix>{3f}:nothing` | none | what is deleted to see whether the server still may |
 //! | `<prefix>{3f}:seats:<digest>` | hash | a principal's seats: key's text, `p<lapse>:<nonce>` pending or `c<login>` confirmed; under the empty name the id of the last bar |
+//!
+//! A sorted set of up to 128 entries takes a third of the memory that a larger one does: split in
+//! sixteen, those of half a million sessions stay below.
 //!
 //! A record's string expires 24 hours after its deadline, counted by the server from the last
 //! write: a backstop for a time in which nobody sweeps, never the mechanism.
@@ -22,6 +25,34 @@ use cloakroom_core::{Key, Kind, Timestamp};
 
 /// How many buckets there are: one for each value of a byte.
 pub(crate) const BUCKETS: usize = 256;
+
+/// How many parts a bucket's index of sessions has.
+const PARTS: u8 = 16;
+
+/// One index of deadlines: some of a bucket's keys of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Index {
+    pub(crate) bucket: u8,
+    pub(crate) kind: Kind,
+    part: u8,
+}
+
+impl Index {
+    /// The index that a key is in.
+    pub(crate) fn of(key: Key) -> Self {
+        let parts = parts(key.kind());
+        Self { bucket: bucket_of(key), kind: key.kind(), part: key.as_bytes()[1] % parts }
+    }
+
+    /// All indexes of a bucket's keys of one kind.
+    pub(crate) fn all(bucket: u8, kind: Kind) -> impl Iterator<Item = Self> {
+        (0..parts(kind)).map(move |part| Self { bucket, kind, part })
+    }
+}
+
+const fn parts(kind: Kind) -> u8 {
+    if matches!(kind, Kind::Session) { PARTS } else { 1 }
+}
 
 /// How long after its deadline a record's string expires by itself, in milliseconds.
 const BACKSTOP: u64 = 24 * 60 * 60 * 1000;
@@ -61,10 +92,11 @@ impl Layout {
         format!("{}{{{bucket:02x}}}:nothing", self.prefix)
     }
 
-    /// A bucket's keys of one kind, by deadline.
-    pub(crate) fn deadlines(&self, bucket: u8, kind: Kind) -> String {
-        let (prefix, kind) = (&self.prefix, kind.letter());
-        format!("{prefix}{{{bucket:02x}}}:deadlines:{kind}")
+    /// Keys by their deadlines.
+    pub(crate) fn deadlines(&self, Index { bucket, kind, part }: Index) -> String {
+        let (prefix, letter) = (&self.prefix, kind.letter());
+        let name = format!("{prefix}{{{bucket:02x}}}:deadlines:{letter}");
+        if parts(kind) > 1 { format!("{name}:{part:x}") } else { name }
     }
 
     /// A bucket's endings, by the end of their leases.
@@ -117,7 +149,9 @@ mod tests {
         let layout = Layout::new("app:".to_owned());
         let key = Key::from_bytes(Kind::Session, &[0x3f; 18]).unwrap();
         assert_eq!(layout.record(key), "app:{3f}:s-Pz8_Pz8_Pz8_Pz8_Pz8_Pz8_");
-        assert_eq!(layout.deadlines(0x3f, Kind::Session), "app:{3f}:deadlines:s");
+        assert_eq!(layout.deadlines(Index::of(key)), "app:{3f}:deadlines:s:f");
+        let indexes: Vec<_> = Kind::ALL.iter().map(|kind| Index::all(0, *kind).count()).collect();
+        assert_eq!(indexes.iter().sum::<usize>(), 16 + Kind::ALL.len() - 1);
         assert_eq!(layout.leases(0x0f), "app:{0f}:leases");
         assert_eq!(layout.endings(0x0f), "app:{0f}:endings");
         assert_eq!(bucket_in(&layout.record(key)), 0x3f);
@@ -130,7 +164,7 @@ mod tests {
         let key = Key::random(Kind::Session);
         assert_eq!(layout.key_of(layout.record(key).as_bytes()), Some(key));
         let others = [
-            layout.deadlines(7, Kind::Session),
+            layout.deadlines(Index::of(key)),
             layout.nothing(7),
             layout.seats("alice"),
             format!("other:{{3f}}:{key}"),

@@ -12,7 +12,7 @@
 
 use cloakroom_core::commit::{Limit, SignIn};
 use cloakroom_core::event::Ended;
-use cloakroom_core::store::{Announce, Created, Error, Keep, Result};
+use cloakroom_core::store::{Announce, Built, Created, Error, Keep, Result};
 use cloakroom_core::{Commit, Guard, Key, Kind, Outcome, Record, Timestamp};
 
 use crate::commit::Signed;
@@ -26,6 +26,7 @@ impl RedisStore {
         key: Key,
         commit: &Commit,
         sign_in: &SignIn,
+        built: Option<Built<'_>>,
         now: Timestamp,
     ) -> Result<Outcome> {
         let SignIn { principal, seats } = sign_in;
@@ -41,7 +42,7 @@ impl RedisStore {
                 };
             }
         };
-        let applied = self.apply(key, commit, now).await?;
+        let applied = self.apply(key, commit, built, now).await?;
         let Some(Signed { login, former }) = applied.signed else {
             self.unused(&seat, key, principal, now).await;
             return Ok(applied.outcome);

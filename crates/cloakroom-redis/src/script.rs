@@ -1,5 +1,7 @@
 //! The scripts, and their invocation: by hash, and whole where the server does not have them yet.
 
+use std::io::Write;
+
 use cloakroom_core::store::Result;
 use redis::{Cmd, Script, ServerErrorKind, Value};
 
@@ -25,7 +27,11 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
-            commit: Code::on_records(include_str!("lua/commit.lua")),
+            commit: Code::new(&format!(
+                "{}{RECORD}{}",
+                include_str!("lua/fast.lua"),
+                include_str!("lua/commit.lua")
+            )),
             create: Code::on_records(include_str!("lua/create.lua")),
             remove: Code::on_records(include_str!("lua/remove.lua")),
             lease: Code::new(include_str!("lua/lease.lua")),
@@ -49,25 +55,38 @@ pub(crate) struct Code {
 pub(crate) struct Call {
     bucket: u8,
     keys: Vec<String>,
-    args: Vec<Vec<u8>>,
+    /// All arguments, one behind the other.
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
 }
 
 impl Call {
     /// A call on these keys, all in one bucket.
     pub(crate) fn on<const N: usize>(keys: [String; N]) -> Self {
         let bucket = keys.first().map_or(0, |key| bucket_in(key));
-        Self { bucket, keys: keys.into(), args: Vec::with_capacity(12) }
+        let (bytes, ends) = (Vec::with_capacity(1024), Vec::with_capacity(18));
+        Self { bucket, keys: keys.into(), bytes, ends }
     }
 
     /// Adds an argument.
-    pub(crate) fn arg(&mut self, arg: impl Into<Vec<u8>>) -> &mut Self {
-        self.args.push(arg.into());
+    pub(crate) fn arg(&mut self, arg: impl AsRef<[u8]>) -> &mut Self {
+        self.bytes.extend_from_slice(arg.as_ref());
+        self.ends.push(self.bytes.len());
         self
     }
 
     /// Adds a number as an argument.
-    pub(crate) fn number(&mut self, number: impl ToString) -> &mut Self {
-        self.arg(number.to_string())
+    pub(crate) fn number(&mut self, number: u64) -> &mut Self {
+        // Writing to memory does not fail.
+        let _ = write!(self.bytes, "{number}");
+        self.ends.push(self.bytes.len());
+        self
+    }
+
+    fn args(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
 }
 
@@ -121,13 +140,15 @@ impl Code {
 }
 
 fn command(name: &str, script: &str, call: &Call) -> Cmd {
-    let mut command = Cmd::new();
+    let count = 3 + call.keys.len() + call.ends.len();
+    let size = call.keys.iter().map(String::len).sum::<usize>() + call.bytes.len();
+    let mut command = Cmd::with_capacity(count, size + script.len() + 16);
     command.arg(name).arg(script).arg(call.keys.len());
     for key in &call.keys {
         command.arg(key);
     }
-    for arg in &call.args {
-        command.arg(arg.as_slice());
+    for arg in call.args() {
+        command.arg(arg);
     }
     command
 }

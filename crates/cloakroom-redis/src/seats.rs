@@ -114,7 +114,7 @@ impl RedisStore {
     /// Asks for a seat once; the principal's entries where all are taken.
     async fn try_admit(&self, seat: &mut Seat, now: Timestamp) -> Result<Option<Vec<Entry>>> {
         let lapse = (now + PENDING).millis();
-        let nonce = u128::from_ne_bytes(*CommitId::random().as_bytes());
+        let nonce = u64::from_ne_bytes(*CommitId::random().as_bytes());
         let value = format!("p{lapse}:{nonce:x}");
         let answer = self.ask_for(seat, "admit", &value).await?;
         let unexpected = || fault::unexpected("the seat script");

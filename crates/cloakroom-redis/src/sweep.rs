@@ -9,7 +9,7 @@ use cloakroom_core::{Ending, Key, Kind, Timestamp};
 use redis::{Cmd, Value};
 
 use crate::fault::Fault;
-use crate::layout::BUCKETS;
+use crate::layout::{BUCKETS, Index};
 use crate::login::seat_of;
 use crate::reply;
 use crate::route::{Batch, first_error};
@@ -18,15 +18,12 @@ use crate::store::{RedisStore, lease, removed};
 /// How many claims go into one round trip.
 const CLAIMS: usize = 128;
 /// How many entries of one index are asked for at first. A sweep that finds more there asks again.
-const FIRST_PAGE: usize = 8;
+const FIRST_PAGE: usize = 2;
 /// How often one sweep asks again.
 const ROUNDS: usize = 4;
 /// By how much the first bucket moves with each sweep: coprime to the number of buckets, and far
 /// enough to leave a bucket with a backlog behind.
 const STRIDE: usize = 97;
-
-/// One index of deadlines: a bucket's keys of one kind.
-type Index = (u8, Kind);
 
 /// What some indexes say is over.
 #[derive(Default)]
@@ -43,7 +40,7 @@ impl Over {
         if ids.len() >= page {
             self.full.push(index);
         }
-        self.keys.extend(ids.iter().filter_map(|id| Key::from_bytes(index.1, id)));
+        self.keys.extend(ids.iter().filter_map(|id| Key::from_bytes(index.kind, id)));
     }
 }
 
@@ -56,7 +53,8 @@ impl RedisStore {
         now: Timestamp,
     ) -> Result<Vec<Ending>> {
         let mut endings = Vec::new();
-        let (mut indexes, mut page) = (self.indexes(), FIRST_PAGE.max(limit.div_ceil(BUCKETS)));
+        let mut indexes = self.indexes();
+        let mut page = FIRST_PAGE.max(limit.div_ceil(indexes.len()));
         for _ in 0..ROUNDS {
             if endings.len() >= limit || indexes.is_empty() {
                 break;
@@ -86,24 +84,25 @@ impl RedisStore {
         let first = self.turn.fetch_add(STRIDE, Ordering::Relaxed);
         (0..BUCKETS)
             .filter_map(|step| u8::try_from(first.wrapping_add(step) % BUCKETS).ok())
-            .flat_map(|bucket| Kind::ALL.map(|kind| (bucket, kind)))
+            .flat_map(|bucket| Kind::ALL.into_iter().map(move |kind| (bucket, kind)))
+            .flat_map(|(bucket, kind)| Index::all(bucket, kind))
             .collect()
     }
 
     /// What is over, at most `page` keys of each index.
     async fn over(&self, indexes: &[Index], page: usize, now: Timestamp) -> Result<Over> {
         let mut batch = Batch::with_capacity(indexes.len());
-        for (bucket, kind) in indexes {
+        for index in indexes {
             let mut command = Cmd::new();
             command
                 .arg("ZRANGEBYSCORE")
-                .arg(self.layout.deadlines(*bucket, *kind))
+                .arg(self.layout.deadlines(*index))
                 .arg("-inf")
                 .arg(now.millis())
                 .arg("LIMIT")
                 .arg(0)
                 .arg(page);
-            batch.add(*bucket, command);
+            batch.add(index.bucket, command);
         }
         let mut over = Over::default();
         for (index, answer) in indexes.iter().zip(self.route.send_all(batch).await) {

@@ -16,3 +16,18 @@ async fn redis() -> Fixture {
 
 store_laws!(redis);
 session_promises!(redis);
+
+/// Every commit says what it makes of the record: the server need not make it.
+mod built {
+    use cloakroom_testkit::stores::Building;
+    use cloakroom_testkit::{Fixture, servers, store_laws};
+
+    async fn built() -> Fixture {
+        let server = servers::Redis::start().await;
+        let options = cloakroom_redis::Options::default();
+        let store = cloakroom_redis::RedisStore::connect(&server.url(), options).await.unwrap();
+        Fixture::new(Building::new(store)).holding(server)
+    }
+
+    store_laws!(built);
+}

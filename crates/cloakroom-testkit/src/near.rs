@@ -1,15 +1,26 @@
 //! Near caches to test with: each on a handle of its own to one store, and at work.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::{Announce, Keep, Near, NearOptions, Result, Wanted};
 use cloakroom_core::{Ended, Guard, Store};
 
+use tokio::task::AbortHandle;
+
 use crate::TokioTimer;
 use crate::fixture::Fixture;
 use crate::samples::{START, key, session};
 use crate::stores::{Call, Fed, InTurn, Intercept, Wrapped};
+
+/// Does `work` in simulated time: where everybody waits, the next moment comes at once.
+pub fn simulated<T>(work: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build().expect("a runtime starts");
+    runtime.block_on(work)
+}
 
 /// Has a node catch up with what it is told, before every call: so that a test sees at once what
 /// others would see a moment later.
@@ -38,40 +49,45 @@ pub async fn caught_up(store: impl Store) -> Arc<dyn Store> {
 }
 
 /// How often a cache is asked whether it is at work, before it is given up.
-const TRIES: usize = 10_000;
+const TRIES: usize = 5_000;
 
 /// A near cache over `store`, driven and trusted: it serves from memory from now on. Panics where
 /// it does not come to that.
 pub async fn near<S: Store>(store: S, options: NearOptions) -> Arc<Near<S>> {
-    let near = driven(store, options);
+    let (near, _) = driven(store, options);
     trust(&near).await;
     near
 }
 
-/// A near cache over `store` that has just begun.
-pub fn driven<S: Store>(store: S, options: NearOptions) -> Arc<Near<S>> {
+/// A near cache over `store` that has just begun, and what drives it, which can be stopped.
+pub fn driven<S: Store>(store: S, options: NearOptions) -> (Arc<Near<S>>, AbortHandle) {
     let near = Near::new(store, TokioTimer, options).expect("the store has a feed");
-    tokio::spawn(near.driver());
-    Arc::new(near)
+    let driver = tokio::spawn(near.driver());
+    (Arc::new(near), driver.abort_handle())
 }
 
-/// Waits until `near` serves from memory.
+/// Waits until `near` serves from memory, again and again where the store does not answer yet.
 pub async fn trust<S: Store>(near: &Near<S>) {
-    let (key, record) = (key(), session(START));
-    let created = near.create(key, &record, None, START).await;
-    created.map(drop).expect("create is answered");
     for _ in 0..TRIES {
-        let read = near.read(key, &Wanted::default(), START).await;
-        assert!(read.expect("read is answered").is_some());
-        if near.stats().hits > 0 {
-            let announce = Announce { reason: Ended::Revoked, keep: Keep::Nothing };
-            let ended = near.end(key, &Guard::None, announce, START).await;
-            assert!(ended.expect("end is answered").is_some());
+        if serves(near).await.is_ok_and(|serves| serves) {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     panic!("the near cache does not come to serve from memory");
+}
+
+/// Whether what was just read is then read from memory. Leaves nothing behind.
+async fn serves<S: Store>(near: &Near<S>) -> Result<bool> {
+    let (key, record) = (key(), session(START));
+    let _ = near.create(key, &record, None, START).await?;
+    near.read(key, &Wanted::default(), START).await?;
+    let before = near.stats().hits;
+    near.read(key, &Wanted::default(), START).await?;
+    let serves = near.stats().hits > before;
+    let announce = Announce { reason: Ended::Revoked, keep: Keep::Nothing };
+    near.end(key, &Guard::None, announce, START).await?;
+    Ok(serves)
 }
 
 /// So many nodes over `store`, each with a near cache that is at work; and the handles beneath.

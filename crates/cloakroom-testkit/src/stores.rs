@@ -5,6 +5,7 @@
 //! Most are a [`Wrapped`] store with another [`Intercept`]: what happens around every call,
 //! those to the directory and the list of endings included.
 
+mod building;
 mod counting;
 mod failing;
 mod fed;
@@ -20,10 +21,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::{
-    Announce, Capabilities, Created, Directory, Endings, Error, Feed, Keep, Loaded, Result, Wanted,
+    Announce, Built, Capabilities, Created, Directory, Endings, Error, Feed, Keep, Loaded, Result,
+    Wanted,
 };
 use cloakroom_core::{Commit, Ending, Guard, Key, Kind, Outcome, Record, Store, Timestamp};
 
+pub use building::Building;
 pub use counting::{Count, Counting};
 pub use failing::{Fail, Failing, Plan};
 pub use fed::{Breach, Fed, Lag, Merge, Pace, Shape, Wire};
@@ -171,6 +174,17 @@ impl<I: Intercept> Store for Wrapped<I> {
 
     async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
         let answer = self.inner.commit(key, commit, now);
+        self.ask(Call::Commit, answer).await
+    }
+
+    async fn commit_built(
+        &self,
+        key: Key,
+        commit: &Commit,
+        built: Built<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome> {
+        let answer = self.inner.commit_built(key, commit, built, now);
         self.ask(Call::Commit, answer).await
     }
 

@@ -88,7 +88,10 @@ pub enum ConnectError {
     #[error("not the URL of a store: it begins with none of `memory:`, `sqlite://`, `redis://`")]
     NoScheme,
     /// No store goes by that scheme.
-    #[error("`{scheme}` is no store: there are `memory:`, `sqlite://path` and `redis://host`")]
+    #[error(
+        "`{scheme}` is no store: there are `memory:`, `sqlite://path`, `redis://host`, \
+         `redis+sentinel://host,host` and `redis+cluster://host,host`; `rediss` is Redis by TLS"
+    )]
     UnknownScheme {
         /// The URL's scheme.
         scheme: String,

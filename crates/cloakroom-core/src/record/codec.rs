@@ -10,16 +10,20 @@ use bytes::Bytes;
 use rmp::Marker;
 use rmp::{decode, encode};
 
-use super::{CommitId, Field, Offered, Record, Superseded};
+use super::{CommitId, Field, Fields, Mark, Offered, Record, Superseded};
 use crate::time::{Timestamp, millis};
 use crate::token::Proof;
 
 /// The format that this version writes, and the newest it can read.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// How deep an unknown value may nest.
 const DEEPEST: u8 = 16;
-/// The entries without which a record is none: format, version, creation, last use.
+/// The entries without which a record is none: its mark, format, version, creation.
 const REQUIRED: u8 = 0b1111;
+/// The instants that are left out where they are that of the creation: of the secret, of the last
+/// use.
+const SINCE: u8 = 1 << 4;
+const TOUCHED: u8 = 1 << 5;
 
 /// The stored bytes are not a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -39,18 +43,20 @@ pub enum Unreadable {
 impl Record {
     /// The record as bytes, for a store to keep.
     pub fn encode(&self) -> Bytes {
-        let mut out = Writer(Vec::with_capacity(160 + self.size() + 24 * self.fields.len()));
+        let mut out = Writer(Vec::with_capacity(160 + self.size() + 16 * self.fields.len()));
         out.map(self.entries());
+        // The mark comes first, always at the same place.
+        out.bytes_entry("w", Some(self.mark.as_bytes()));
         out.uint_entry("f", FORMAT);
         out.uint_entry("v", self.version);
         out.bytes_entry("p", self.proof.as_ref().map(|proof| proof.as_bytes().as_slice()));
-        out.uint_entry("r", self.proof_since.millis());
+        out.optional_entry("r", self.since_creation(self.proof_since));
         out.superseded(&self.superseded);
         out.offered(self.next.as_ref());
         out.bytes_entry("u", self.principal.as_ref().map(String::as_bytes));
         out.optional_entry("a", self.authenticated_at.map(Timestamp::millis));
         out.uint_entry("c", self.created_at.millis());
-        out.uint_entry("t", self.touched_at.millis());
+        out.optional_entry("t", self.since_creation(self.touched_at));
         out.optional_entry("i", self.idle.map(millis));
         out.optional_entry("e", self.ends_at.map(Timestamp::millis));
         out.fields(&self.fields);
@@ -61,9 +67,25 @@ impl Record {
         Bytes::from(out.0)
     }
 
+    /// What a record as it is kept has behind the first byte, as long as it is this one. Not where
+    /// it has more entries than a head of one byte tells; then nothing like it is there.
+    pub fn marked(&self) -> [u8; 3 + size_of::<Mark>()] {
+        let mut marked = *b"\xa1w\xa8........";
+        marked[3..].copy_from_slice(self.mark.as_bytes());
+        marked
+    }
+
+    /// An instant, where it is not that of the creation.
+    fn since_creation(&self, at: Timestamp) -> Option<u64> {
+        (at != self.created_at).then_some(at.millis())
+    }
+
     fn entries(&self) -> usize {
         let optional = [
             self.proof.is_some(),
+            self.proof_since != self.created_at,
+            self.touched_at != self.created_at,
+            !self.fields.is_empty(),
             !self.superseded.is_empty(),
             self.next.is_some(),
             self.principal.is_some(),
@@ -71,26 +93,53 @@ impl Record {
             self.idle.is_some(),
             self.ends_at.is_some(),
         ];
-        6 + optional.into_iter().filter(|is_there| *is_there).count() + self.unknown.len()
+        4 + optional.into_iter().filter(|is_there| *is_there).count() + self.unknown.len()
     }
 
     /// Reads what [`Record::encode`] or the Redis script has written. The fields share `bytes`:
     /// only names are copied.
     pub fn decode(bytes: &Bytes) -> Result<Self, Unreadable> {
         let mut input = Reader { bytes, rest: bytes };
-        let mut record = Self::new(None, Timestamp::EPOCH);
+        let mut record = Self::blank();
         let mut seen = 0;
         for _ in 0..input.map()? {
             seen |= record.read_entry(&mut input)?;
         }
-        match (seen, input.rest) {
+        // What is not said is as at the creation.
+        if seen & SINCE == 0 {
+            record.proof_since = record.created_at;
+        }
+        if seen & TOUCHED == 0 {
+            record.touched_at = record.created_at;
+        }
+        match (seen & REQUIRED, input.rest) {
             (REQUIRED, []) => Ok(record),
             (REQUIRED, _) => Err(Unreadable::Malformed("there is more behind it")),
             _ => Err(Unreadable::Malformed("a part is missing")),
         }
     }
 
-    /// Reads one entry; which of the required ones it was, as a bit.
+    /// A record of which nothing is known yet.
+    fn blank() -> Self {
+        Self {
+            version: 0,
+            mark: Mark::default(),
+            proof: None,
+            proof_since: Timestamp::EPOCH,
+            superseded: Vec::new(),
+            next: None,
+            principal: None,
+            authenticated_at: None,
+            created_at: Timestamp::EPOCH,
+            touched_at: Timestamp::EPOCH,
+            idle: None,
+            ends_at: None,
+            fields: Fields::new(),
+            unknown: BTreeMap::new(),
+        }
+    }
+
+    /// Reads one entry; which it was, as a bit, where that matters.
     fn read_entry(&mut self, input: &mut Reader<'_>) -> Result<u8, Unreadable> {
         match input.text()? {
             "f" => {
@@ -105,12 +154,20 @@ impl Record {
                 self.created_at = input.instant()?;
                 return Ok(1 << 2);
             }
-            "t" => {
-                self.touched_at = input.instant()?;
+            "w" => {
+                self.mark = Mark::from_bytes(input.str()?)
+                    .ok_or(Unreadable::Malformed("a mark is not 8 bytes"))?;
                 return Ok(1 << 3);
             }
+            "t" => {
+                self.touched_at = input.instant()?;
+                return Ok(TOUCHED);
+            }
+            "r" => {
+                self.proof_since = input.instant()?;
+                return Ok(SINCE);
+            }
             "p" => self.proof = Some(input.proof()?),
-            "r" => self.proof_since = input.instant()?,
             "s" => self.superseded = input.superseded()?,
             "n" => self.next = Some(input.offered()?),
             "u" => self.principal = Some(input.text()?.to_owned()),
@@ -189,14 +246,24 @@ impl Writer {
         }
     }
 
-    fn fields(&mut self, fields: &BTreeMap<String, Field>) {
+    /// Writes fields by the commit that wrote them: what one has written together says so once.
+    fn fields(&mut self, fields: &Fields) {
+        if fields.is_empty() {
+            return;
+        }
+        let mut commits: Vec<CommitId> = fields.values().map(|field| field.version).collect();
+        commits.sort_unstable();
+        commits.dedup();
         self.str(b"d");
-        self.map(fields.len());
-        for (name, field) in fields {
-            self.str(name.as_bytes());
-            self.array(2);
-            self.str(field.version.as_bytes());
-            self.str(&field.bytes);
+        self.map(commits.len());
+        for commit in commits {
+            let of_it = || fields.iter().filter(|(_, field)| field.version == commit);
+            self.str(commit.as_bytes());
+            self.map(of_it().count());
+            for (name, field) in of_it() {
+                self.str(name.as_bytes());
+                self.str(&field.bytes);
+            }
         }
     }
 }
@@ -214,8 +281,9 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn format(&mut self) -> Result<(), Unreadable> {
         match self.uint()? {
+            FORMAT => Ok(()),
             found if found > FORMAT => Err(Unreadable::TooNew { found }),
-            _ => Ok(()),
+            _ => Err(Unreadable::Malformed("a version of before 0.2 wrote it")),
         }
     }
 
@@ -287,17 +355,22 @@ impl<'a> Reader<'a> {
         Ok(Offered { proof: self.proof()?, at: self.instant()? })
     }
 
-    fn fields(&mut self) -> Result<BTreeMap<String, Field>, Unreadable> {
-        (0..self.map()?)
-            .map(|_| {
-                let name = self.text()?.to_owned();
-                self.tuple(2)?;
-                let version = CommitId::from_bytes(self.str()?)
-                    .ok_or(Unreadable::Malformed("a field's version is not 16 bytes"))?;
+    fn commit(&mut self) -> Result<CommitId, Unreadable> {
+        CommitId::from_bytes(self.str()?).ok_or(Unreadable::Malformed("a version is not 8 bytes"))
+    }
+
+    fn fields(&mut self) -> Result<Fields, Unreadable> {
+        let mut fields = Vec::new();
+        for _ in 0..self.map()? {
+            let version = self.commit()?;
+            for _ in 0..self.map()? {
+                let name: Box<str> = self.text()?.into();
                 let bytes = self.bytes.slice_ref(self.str()?);
-                Ok((name, Field { version, bytes }))
-            })
-            .collect()
+                fields.push((name, Field { version, bytes }));
+            }
+        }
+        fields.shrink_to_fit();
+        Ok(fields.into_iter().collect())
     }
 
     /// The bytes of whatever value comes next.
@@ -364,7 +437,7 @@ mod tests {
         record.ends_at = Some(Timestamp::MAX);
         for (name, bytes) in [("cart", vec![7; 300]), ("visits", b"1".to_vec())] {
             let field = Field { version: CommitId::random(), bytes: bytes.into() };
-            record.fields.insert(name.to_owned(), field);
+            record.fields.insert(name, field);
         }
         record
     }

@@ -18,7 +18,8 @@ impl Session {
         let state = self.state();
         let view = &state.view;
         let stored = view.record().into_iter().flat_map(|record| record.fields.keys());
-        let mut names: Vec<_> = stored.chain(view.edits.names()).cloned().collect();
+        let stored = stored.chain(view.edits.names().map(String::as_str));
+        let mut names: Vec<String> = stored.map(str::to_owned).collect();
         names.sort_unstable();
         names.dedup();
         names.retain(|name| {

@@ -157,7 +157,7 @@ impl Edits {
     pub(crate) fn size_on(&self, base: Option<&Record>) -> (usize, usize) {
         let untouched = base
             .into_iter()
-            .flat_map(|record| &record.fields)
+            .flat_map(|record| record.fields.iter())
             .filter(|(name, _)| !self.fields.contains_key(*name))
             .map(|(name, field)| name.len() + field.bytes.len());
         let edited = self
@@ -252,7 +252,7 @@ mod tests {
         let edits = edits.rebased(0, Some(&new)).unwrap();
         let change = &edits.changes(Some(&new))["n"];
         assert_eq!(change.to.as_deref(), Some(&[15][..]));
-        assert_eq!(change.expect, Expect::Version(new.fields["n"].version));
+        assert_eq!(change.expect, Expect::Version(new.fields.get("n").unwrap().version));
     }
 
     #[test]

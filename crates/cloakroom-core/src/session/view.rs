@@ -11,7 +11,7 @@ use crate::commit::{Change, Commit, Expect, Guard, Limit, Room, Rotation, SignIn
 use crate::error::{Error, Result};
 use crate::event::Ended;
 use crate::policy::{Policy, shorter};
-use crate::record::{CommitId, Field, Record, Standing};
+use crate::record::{CommitId, Field, Fields, Record, Standing};
 use crate::slot;
 use crate::time::Timestamp;
 use crate::token::{Key, Kind, Proof, Secret, Token};
@@ -225,7 +225,7 @@ impl View {
 
     fn plan_creation(&self, policy: &Policy, now: Timestamp, extra: Extra) -> Result<Step> {
         let id = CommitId::random();
-        let fields: BTreeMap<String, Field> = self
+        let fields: Fields = self
             .changes(extra)?
             .into_iter()
             .filter_map(|(name, change)| Some((name, Field { version: id, bytes: change.to? })))

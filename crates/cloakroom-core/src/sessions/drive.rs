@@ -1,5 +1,7 @@
 //! Carrying a request's edits to the store, step by step, until they are applied or cannot be.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Sessions;
@@ -12,7 +14,7 @@ use crate::policy::{Seats, WhenFull};
 use crate::record::{Record, Standing};
 use crate::session::view::{Base, Step, Stored, View};
 use crate::session::{Reply, Session};
-use crate::store::Created;
+use crate::store::{Built, Created};
 use crate::time::{Timestamp, within};
 use crate::token::{Key, Proof, Token};
 
@@ -88,6 +90,18 @@ struct Drive<'a> {
 struct Try {
     view: View,
     now: Timestamp,
+}
+
+impl Try {
+    /// What `commit` makes of the record as it was read, if that lets it.
+    fn after(&self, commit: &Commit) -> Option<Arc<Record>> {
+        self.view.record()?.apply(commit, self.now).1.map(Arc::new)
+    }
+
+    fn built<'a>(&'a self, after: &'a Option<Arc<Record>>) -> Option<Built<'a>> {
+        let base = &self.view.stored()?.record;
+        after.as_ref().map(|after| Built { base, after })
+    }
 }
 
 impl<'a> Drive<'a> {
@@ -187,8 +201,9 @@ impl<'a> Drive<'a> {
                 self.touch(tried, key, &commit).await
             }
             Step::Commit { key, token, commit } => {
-                let sent = sessions.send_commit(key, &commit, now).await;
-                self.committed(tried, key, token, &commit, self.known(sent)?).await
+                let after = tried.after(&commit);
+                let sent = sessions.send_commit(key, &commit, tried.built(&after), now).await;
+                self.committed(tried, key, token, (&commit, after), self.known(sent)?).await
             }
             Step::End { key, guard, reason } => self.end(key, &guard, reason).await,
         }
@@ -197,8 +212,16 @@ impl<'a> Drive<'a> {
     /// Notes a use. That it cannot be noted is no reason to fail a request that only reads.
     async fn touch(&mut self, tried: &Try, key: Key, commit: &Commit) -> Result<Progress> {
         let store = &self.sessions.inner.store;
-        match self.sessions.call(store.commit(key, commit, tried.now)).await {
-            Ok(outcome) => self.committed(tried, key, None, commit, Sent::Answered(outcome)).await,
+        let after = tried.after(commit);
+        let sent = match tried.built(&after) {
+            Some(built) => store.commit_built(key, commit, built, tried.now),
+            None => store.commit(key, commit, tried.now),
+        };
+        match self.sessions.call(sent).await {
+            Ok(outcome) => {
+                let sent = Sent::Answered(outcome);
+                self.committed(tried, key, None, (commit, after), sent).await
+            }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(%key, error, "a session's use was not noted");
@@ -252,7 +275,7 @@ impl<'a> Drive<'a> {
         tried: &Try,
         key: Key,
         token: Option<Token>,
-        commit: &Commit,
+        (commit, after): (&Commit, Option<Arc<Record>>),
         sent: Sent<Outcome>,
     ) -> Result<Progress> {
         let replaced = match commit.rotation {
@@ -264,12 +287,13 @@ impl<'a> Drive<'a> {
             // so.
             Sent::Answered(Outcome::Done { version }) => {
                 let before = tried.view.record().ok_or(Error::OutcomeUnknown)?;
-                (before.with(commit, tried.now).0, version)
+                let with = || Arc::new(before.with(commit, tried.now));
+                (after.unwrap_or_else(with), version)
             }
             Sent::Found(_) if replaced.is_some() => return self.undo_sign_in(key, replaced).await,
             Sent::Found(found) => {
                 let version = found.version;
-                ((*found).clone(), version)
+                (found, version)
             }
             Sent::Answered(Outcome::Conflict(record)) => {
                 self.replay_on(&Base::stored(key, commit.opened_under, record))?;

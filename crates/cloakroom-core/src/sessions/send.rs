@@ -14,7 +14,7 @@ use crate::ended::Ended;
 use crate::error::{Error, Result};
 use crate::event::Ending;
 use crate::record::{Record, Standing};
-use crate::store::{self, Announce, Created};
+use crate::store::{self, Announce, Built, Created};
 use crate::time::{Timestamp, within};
 use crate::token::{Key, random};
 
@@ -68,9 +68,15 @@ impl Sessions {
         &self,
         key: Key,
         commit: &Commit,
+        built: Option<Built<'_>>,
         now: Timestamp,
     ) -> Result<Sent<Outcome>> {
-        let sent = self.call(self.inner.store.commit(key, commit, now)).await;
+        let store = &self.inner.store;
+        let sent = self.call(match built {
+            Some(built) => store.commit_built(key, commit, built, now),
+            None => store.commit(key, commit, now),
+        });
+        let sent = sent.await;
         self.weigh(key, sent, |found| found.contains(commit)).await
     }
 

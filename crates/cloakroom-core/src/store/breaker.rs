@@ -12,8 +12,8 @@ use async_trait::async_trait;
 
 use self::circuit::Circuit;
 use super::{
-    Announce, Capabilities, Created, Directory, Endings, Error, Feed, Keep, Loaded, Result, Store,
-    Wanted,
+    Announce, Built, Capabilities, Created, Directory, Endings, Error, Feed, Keep, Loaded, Result,
+    Store, Wanted,
 };
 use crate::commit::{Commit, Guard, Outcome};
 use crate::event::Ending;
@@ -167,6 +167,16 @@ impl<S: Store> Store for Breaker<S> {
 
     async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
         self.ask(self.store.commit(key, commit, now)).await
+    }
+
+    async fn commit_built(
+        &self,
+        key: Key,
+        commit: &Commit,
+        built: Built<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome> {
+        self.ask(self.store.commit_built(key, commit, built, now)).await
     }
 
     async fn end(

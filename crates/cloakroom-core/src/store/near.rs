@@ -21,7 +21,7 @@ use self::shared::{Answer, Load, WeakLoad};
 use self::shelf::Shelf;
 use super::feed::{Notice, Notices, Source};
 use super::reading::{Loaded, Wanted};
-use super::{Announce, Capabilities, Created, Directory, Endings, Keep, Result, Store};
+use super::{Announce, Built, Capabilities, Created, Directory, Endings, Keep, Result, Store};
 use crate::commit::{Commit, Guard, Outcome};
 use crate::event::Ending;
 use crate::record::Record;
@@ -235,6 +235,42 @@ impl<S: Store> Inner<S> {
         load
     }
 
+    /// Commits, and keeps what that makes of the record that is kept.
+    async fn commit(
+        self: &Arc<Self>,
+        key: Key,
+        commit: &Commit,
+        given: Option<Built<'_>>,
+        now: Timestamp,
+    ) -> Result<Outcome> {
+        let (call, kept) = self.write(key);
+        // What is kept is newer than what a request has read, or the same.
+        let base = kept.as_ref().or(given.map(|given| given.base));
+        let after = match (base, given) {
+            (Some(base), Some(given)) if base.mark == given.base.mark => {
+                Some(Arc::clone(given.after))
+            }
+            (Some(base), _) => base.apply(commit, now).1.map(Arc::new),
+            (None, _) => None,
+        };
+        let outcome = match (base, &after) {
+            (Some(base), Some(after)) => {
+                self.store.commit_built(key, commit, Built { base, after }, now).await
+            }
+            _ => self.store.commit(key, commit, now).await,
+        };
+        match &outcome {
+            Ok(Outcome::Done { version }) => {
+                call.committed(*version, after.filter(|_| kept.is_some()))
+            }
+            Ok(Outcome::Conflict(record)) => call.brought(record),
+            Ok(Outcome::Gone | Outcome::Barred) => call.removed(),
+            Ok(Outcome::Refused(_)) => call.was_nothing(),
+            Err(error) => call.failed(error),
+        }
+        outcome
+    }
+
     /// Sends what may write: the call, and the record that it is built on as far as it is known.
     fn write(self: &Arc<Self>, key: Key) -> (Call<S>, Option<Arc<Record>>) {
         let (source, elapsed) = (self.source(key), self.timer.elapsed());
@@ -394,8 +430,8 @@ impl<S: Store> Store for Near<S> {
         let (call, _) = self.inner.write(key);
         let created = self.inner.store.create(key, record, seats, now).await;
         match &created {
-            Ok(Created::Done { .. }) => call.brought(&Arc::new(record.clone())),
-            Ok(Created::Exists | Created::Refused(_)) => call.was_nothing(),
+            // Many a session is made and never read again.
+            Ok(Created::Done { .. } | Created::Exists | Created::Refused(_)) => call.was_nothing(),
             Ok(Created::Barred) => call.removed(),
             Err(error) => call.failed(error),
         }
@@ -403,19 +439,17 @@ impl<S: Store> Store for Near<S> {
     }
 
     async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
-        let (call, base) = self.inner.write(key);
-        let outcome = self.inner.store.commit(key, commit, now).await;
-        match &outcome {
-            Ok(Outcome::Done { version }) => {
-                let after = base.map(|base| Arc::new(base.with(commit, now).0));
-                call.committed(*version, after);
-            }
-            Ok(Outcome::Conflict(record)) => call.brought(record),
-            Ok(Outcome::Gone | Outcome::Barred) => call.removed(),
-            Ok(Outcome::Refused(_)) => call.was_nothing(),
-            Err(error) => call.failed(error),
-        }
-        outcome
+        self.inner.commit(key, commit, None, now).await
+    }
+
+    async fn commit_built(
+        &self,
+        key: Key,
+        commit: &Commit,
+        built: Built<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome> {
+        self.inner.commit(key, commit, Some(built), now).await
     }
 
     async fn end(

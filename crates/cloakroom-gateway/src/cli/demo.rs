@@ -16,6 +16,10 @@ pub(crate) struct DemoArgs {
     /// Without it, in an SQLite file in the directory of `--dir`, which survives a restart. With
     /// `memory:` both nodes run in one process. A password in a redis:// address is never printed;
     /// to keep it out of the list of processes too, name the address in CLOAKROOM_STORE.
+    ///
+    /// Redis behind Sentinel is redis+sentinel://HOST,HOST?master=NAME, a Redis Cluster is
+    /// redis+cluster://HOST,HOST. By TLS: rediss in the place of redis, with ?ca=/path/ca.pem for an
+    /// authority of your own.
     #[arg(long, value_name = "URL", env = "CLOAKROOM_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
     /// The directory of the SQLite file; made where it is missing.

@@ -88,7 +88,9 @@ fn an_unknown_store_is_named_without_what_stands_behind_it() {
     let dir = tempdir().unwrap();
     let (code, complaint) = fails(dir.path(), &["--store", "mysql://alice:hunter2@host/db"]);
     let expected = "error: no store is known as `mysql:`\n  \
-                    hint: --store or CLOAKROOM_STORE takes memory:, sqlite://PATH or redis://HOST:PORT\n";
+                    hint: --store or CLOAKROOM_STORE takes memory:, sqlite://PATH, \
+                    redis://HOST:PORT, redis+sentinel://HOST:PORT,...?master=NAME or \
+                    redis+cluster://HOST:PORT,...; with rediss in the place of redis, by TLS\n";
     assert_eq!((code, complaint.as_str()), (2, expected));
 }
 
@@ -98,7 +100,14 @@ fn an_address_that_cannot_be_meant_is_a_matter_of_usage() {
     for (store, says) in [
         ("redis://", "the URL of the Redis server is not valid"),
         ("redis://:hunter2@host:port/", "the URL of the Redis server is not valid"),
-        ("rediss://:hunter2@127.0.0.1/", "TLS to Redis is not built in yet"),
+        ("RedisS://:hunter2@127.0.0.1/#insecure", "#insecure is not supported"),
+        ("redis://:hunter2@127.0.0.1?ca=/x", "write rediss instead of redis"),
+        ("redis://:hunter2@a,b", "use redis+sentinel:// or redis+cluster://"),
+        ("redis+sentinel://:hunter2@127.0.0.1", "add ?master="),
+        ("redis+sentinel://a?master=m&x=hunter2", "behind the ? there can be"),
+        ("redis+cluster://:hunter2@127.0.0.1/1", "only the database 0"),
+        ("rediss+cluster://:hun/ter2@a", "write / as %2F"),
+        ("redis+tls://:hunter2@a", "no store is known as `redis+tls:`"),
         ("sqlite://x?y", "a path with `?`"),
         ("sqlite://", "a path is missing"),
         ("memory:foo", "a store in memory is `memory:` and no more"),
@@ -143,6 +152,43 @@ fn a_redis_server_that_is_not_there_is_said_once_and_without_its_password() {
          hint: start it, or leave --store out to use a file instead\n"
     );
     assert_eq!(complaint, expected);
+}
+
+#[test]
+fn redis_in_no_form_shows_its_password_where_it_is_not_there() {
+    let dir = tempdir().unwrap();
+    let addr = format!("127.0.0.1:{}", free_port());
+    const START: &str = "hint: start it, or leave --store out";
+    const OR_NAME: &str = "hint: start it, name the authority that signed its certificate";
+    for (scheme, rest, hint) in [
+        ("redis+sentinel", "?master=m&sentinel_password=hunter2", START),
+        ("redis+cluster", "", START),
+        ("rediss", "", OR_NAME),
+        ("rediss+sentinel", "?master=m", OR_NAME),
+        ("rediss+cluster", "", OR_NAME),
+    ] {
+        let store = format!("{scheme}://:hunter2@{addr}{rest}");
+        let (code, complaint) = fails(dir.path(), &with_free_ports(&["--store", &store]));
+        assert_eq!(code, 1, "{store}: {complaint}");
+        assert!(complaint.contains("error: the store cannot be used: "), "{complaint}");
+        assert!(complaint.contains(&addr) && complaint.contains(hint), "{complaint}");
+        assert!(!complaint.contains("hunter2"), "{complaint}");
+        assert_eq!(complaint.lines().count(), 2, "{complaint}");
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_is_named() {
+    let dir = tempdir().unwrap();
+    std::fs::write(dir.path().join("notes.pem"), "none").unwrap();
+    for (file, says) in [("missing.pem", "cannot read"), ("notes.pem", "PEM format")] {
+        let store = format!("rediss://:hunter2@127.0.0.1:1?ca={file}");
+        let (code, complaint) = fails(dir.path(), &with_free_ports(&["--store", &store]));
+        assert_eq!(code, 1, "{complaint}");
+        assert!(complaint.contains(says) && complaint.contains(file), "{complaint}");
+        assert!(complaint.contains("hint: set that right, or leave"), "{complaint}");
+        assert!(!complaint.contains("hunter2"), "{complaint}");
+    }
 }
 
 #[test]

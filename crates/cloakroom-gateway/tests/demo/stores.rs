@@ -4,7 +4,7 @@ use cloakroom_testkit::servers::Redis;
 use reqwest::StatusCode;
 use tempfile::tempdir;
 
-use crate::support::{Demo, ask, browser, command, log_in, session, visit};
+use crate::support::{Demo, ask, becomes, browser, command, log_in, session, visit};
 
 #[tokio::test]
 async fn memory_is_shared_by_two_nodes_in_one_process() {
@@ -95,19 +95,33 @@ async fn a_store_that_goes_away_signs_nobody_out() {
     log_in(&me, &demo, 0).await;
 
     redis.kill();
-    let (status, refusal) = ask(me.get(demo.url(0, "/api/session"))).await;
+    // A node may have the session in its cache until it hears that the server is gone.
+    let asked = || ask(me.get(demo.url(0, "/api/session")));
+    let (status, refusal) =
+        becomes("node A knows", asked, |(status, _)| *status != StatusCode::OK).await;
     assert_eq!(
         (status, &refusal["error"]),
         (StatusCode::SERVICE_UNAVAILABLE, &"store_unavailable".into())
     );
-    let page = me.get(demo.url(1, "/")).send().await.unwrap();
+    let asked = async || me.get(demo.url(1, "/")).send().await.unwrap();
+    let page = becomes("node B knows", asked, |page| page.status() != StatusCode::OK).await;
     assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(page.headers()["retry-after"], "1");
-    assert!(page.headers().get("set-cookie").is_none(), "the cookie stays");
+    assert!(page.headers().get("set-cookie").is_none(), "the cookies stay");
     let text = page.text().await.unwrap();
     assert!(text.contains("You are not signed out"), "{text}");
+    // Enough to open the circuit: it has to close again by itself.
+    for node in [0, 1] {
+        for _ in 0..20 {
+            let (status, _) = ask(me.post(demo.url(node, "/api/visit"))).await;
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        }
+    }
 
     let _redis = redis.restart().await;
-    let again = session(&me, &demo, 0).await;
-    assert!(again.contains(r#""user":"alice""#), "{again}");
+    for node in [0, 1] {
+        let asked = || ask(me.get(demo.url(node, "/api/session")));
+        let back = becomes("the node is back", asked, |(status, _)| *status == StatusCode::OK);
+        assert_eq!(back.await.1["user"], "alice");
+    }
 }

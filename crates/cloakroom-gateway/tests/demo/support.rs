@@ -138,6 +138,22 @@ pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
+/// Asks until the answer is as it has to become.
+pub(crate) async fn becomes<T>(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> T,
+    is_so: impl Fn(&T) -> bool,
+) -> T {
+    let begun = Instant::now();
+    loop {
+        let answer = ask().await;
+        if is_so(&answer) {
+            return answer;
+        }
+        assert!(begun.elapsed() < BOUND, "waited in vain: {what}");
+    }
+}
+
 /// The lines of a process's output, as they come.
 pub(crate) fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();

@@ -4,8 +4,8 @@
 -- ARGV: now, the key's bytes, the commit's id, the secret it was opened under or '', '1' for a
 --       touch, the most fields, the most bytes, the number of changes, the terms (MessagePack) or
 --       '', then for each change: the name, 'w' or 'd' followed by what is expected ('' anything,
---       'a' absent, 'v' and a version), the bytes.
--- Answers: the version where done; -1 gone; -2 too many fields; -3 too many bytes;
+--       'a' absent, 'v' and a version), the bytes. And what stands in front of this has used.
+-- Answers: the version where done; nil where done as the sender has made it; -1 gone; -2 too many fields; -3 too many bytes;
 --          {1, record} conflict; {2, bytes} unreadable; {3, version, since when, the
 --          principal before or nil, since when} done, and the sign-in stands.
 --
@@ -140,14 +140,8 @@ elseif not changed then
   return done and done() or r.v
 end
 
-local packed = cmsgpack.pack(r)
-if raw then
-  local entries = string.byte(packed) - 0x80 + count
-  local head = entries < 16 and string.char(0x80 + entries)
-    or string.char(0xde, math.floor(entries / 256), entries % 256)
-  packed = head .. string.sub(packed, 2) .. raw
-end
 local after = deadline(r)
+local packed = pack(r, id, raw, count)
 if after == before then
   call('SET', KEYS[1], packed, 'KEEPTTL')
 elseif after then

@@ -18,6 +18,4 @@ if ARGV[5] == '' then
 else
   call('SET', KEYS[1], ARGV[3], 'PX', ARGV[5])
 end
--- Has the key tracked, as at the end of a commit.
-call('EXISTS', KEYS[1])
 return bytes and {1, bytes} or 1

@@ -11,9 +11,11 @@ use cloakroom_core::{
     Client as Caller, Error, Key, Reply, Session, Sessions, Slot, Store, Timer, Token,
 };
 
-use super::{Answer, COUNT, History, Left, MARK, Moment, Node, Recorder, Request, Seen, Work};
+use super::{Answer, COUNT, History, Left, MARK, Node, Recorder, Request, Seen, Work};
 use crate::{Dice, TokioTimer};
 
+/// Longer than any request takes.
+const FOR_EVER: Duration = Duration::from_secs(3600);
 /// How many of a hundred requests present the token before the last.
 const OLD_TOKENS: u64 = 15;
 
@@ -233,67 +235,55 @@ impl Client {
 
     async fn request(&mut self, jar: usize, used: Option<Held>, work: Work) {
         let node = self.dice.below(self.nodes.len());
-        self.fences.retain(|_, (_, until)| TokioTimer.elapsed() < *until);
-        let fence = used.as_ref().and_then(|held| self.fences.get(&held.token.key()));
-        let seen = fence.filter(|_| self.fenced).map(|(version, _)| *version);
-        let transacts = self.dice.percent(50);
-        let patience = self.dice.percent(self.plan.gives_up).then_some(&self.plan.patience);
-        let patience = patience.map(|patience| self.dice.micros(patience));
-        let asked = self.recorder.now();
-        let told = {
-            let (token, number) = (used.as_ref().map(|held| held.token.clone()), self.number);
-            let visit = Visit { token, seen, number, work, transacts };
-            let answer = self.nodes[node].ask(|sessions| visit.answered(sessions));
-            let answer = match patience {
-                Some(patience) => tokio::time::timeout(patience, answer).await.unwrap_or(None),
-                None => answer.await,
-            };
-            answer.unwrap_or_else(|| Told::only(Answer::Unknown))
+        let visit = Visit {
+            token: used.as_ref().map(|held| held.token.clone()),
+            seen: self.seen(used.as_ref()),
+            number: self.number,
+            work,
+            transacts: self.dice.percent(50),
         };
+        let gives_up = self.dice.percent(self.plan.gives_up);
+        let patience = if gives_up { self.dice.micros(&self.plan.patience) } else { FOR_EVER };
+        let asked = self.recorder.now();
+        let answer = self.nodes[node].ask(|sessions| visit.answered(sessions));
+        let answer = tokio::time::timeout(patience, answer).await.unwrap_or(None);
+        let told = answer.unwrap_or_else(|| Told::only(Answer::Unknown));
         let now = self.recorder.now();
         if let (Some(key), Some((version, lives))) = (told.key, told.fence) {
             self.fences.insert(key, (version, now.at + lives));
         }
-        self.record(&used, jar, node, work, (asked, now), &told);
-    }
-
-    fn record(
-        &self,
-        used: &Option<Held>,
-        jar: usize,
-        node: usize,
-        work: Work,
-        (asked, now): (Moment, Moment),
-        told: &Told,
-    ) {
-        let made = told.key.map(|key| self.recorder.number(key));
         let of_used = used.as_ref().map(|held| held.session);
         // A login that finds its session gone begins another one.
+        let made = told.key.map(|key| self.recorder.number(key));
         let begun = made.filter(|made| of_used != Some(*made));
-        self.jars[jar].keep(used.as_ref(), work, begun.or(of_used), told, now.order);
-        let token_of = match work {
-            // An administrator's token does not matter.
-            Work::End => u64::MAX,
-            _ => used.as_ref().map_or(0, |held| held.of),
-        };
-        let mut request = Request {
+        self.jars[jar].keep(used.as_ref(), work, begun.or(of_used), &told, now.order);
+        let request = Request {
             client: self.number,
             fenced: self.fenced,
             node,
             session: begun.or(of_used),
-            token_of,
+            // An administrator's token does not matter.
+            token_of: used.map_or(0, |held| if work == Work::End { u64::MAX } else { held.of }),
             work,
             asked,
             told: now,
-            answer: told.answer,
+            // A read that nobody waited for has done nothing.
+            answer: match (work, told.answer) {
+                (Work::Read, Answer::Unknown) => Answer::NotDone,
+                (_, answer) => answer,
+            },
         };
-        if work == Work::Read && told.answer == Answer::Unknown {
-            request.answer = Answer::NotDone;
-        }
         self.recorder.note(request);
         if begun.is_some() && of_used.is_some() {
             self.recorder.note(Request { session: of_used, answer: Answer::Absent, ..request });
         }
+    }
+
+    /// What the client says that it has seen of the session.
+    fn seen(&mut self, used: Option<&Held>) -> Option<u64> {
+        self.fences.retain(|_, (_, until)| TokioTimer.elapsed() < *until);
+        let (version, _) = self.fences.get(&used?.token.key())?;
+        self.fenced.then_some(*version)
     }
 }
 
@@ -316,9 +306,8 @@ impl Visit {
             });
         }
         let caller = Caller { seen: self.seen, ..Caller::default() };
-        let session = match sessions.open(self.token.as_slice(), caller).await {
-            Ok(session) => session,
-            Err(_) => return Told::only(Answer::NotDone),
+        let Ok(session) = sessions.open(self.token.as_slice(), caller).await else {
+            return Told::only(Answer::NotDone);
         };
         if self.token.is_some() && session.is_new() {
             return Told::only(Answer::Absent);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::store::{Near, NearOptions};
+use cloakroom_core::store::NearOptions;
 use cloakroom_core::{Clock, MemoryStore, Policy, Sessions, Timer, Timestamp};
 
 use super::{History, Node, Plan, play};
@@ -39,12 +39,7 @@ pub enum Faults {
 /// Has clients ask nodes with near caches, as the seed says, on a runtime of its own whose time is
 /// simulated.
 pub fn simulate(seed: u64, faults: Faults, breach: Breach) -> History {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("a runtime starts");
-    runtime.block_on(Box::pin(run(seed, faults, breach)))
+    near::simulated(Box::pin(run(seed, faults, breach)))
 }
 
 async fn run(seed: u64, faults: Faults, breach: Breach) -> History {
@@ -98,9 +93,7 @@ impl Place {
 
     /// A node that has just begun.
     fn sessions(&self) -> Sessions {
-        let near = Near::new(self.store.clone(), TokioTimer, NearOptions::default());
-        let near = near.expect("the store has a feed");
-        tokio::spawn(near.driver());
+        let (near, _) = near::driven(self.store.clone(), NearOptions::default());
         let policy = Policy { touch_after: Some(Duration::from_secs(1)), ..Policy::default() };
         let builder = Sessions::builder(near, TokioTimer).policy(policy).clock(TokioClock);
         builder.build().expect("the policy is sound")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cloakroom_core::record::{Offered, Superseded};
+use cloakroom_core::record::{Fields, Offered, Superseded};
 use cloakroom_core::store::Created;
 use cloakroom_core::{Key, Kind, Outcome, Record, Timestamp};
 
@@ -33,7 +33,7 @@ fn full() -> Record {
     record
 }
 
-fn awkward_fields() -> BTreeMap<String, cloakroom_core::record::Field> {
+fn awkward_fields() -> Fields {
     let every_byte: Vec<u8> = (0..=255).collect();
     [
         ("every byte", every_byte),

@@ -18,10 +18,10 @@ pub async fn disjoint_writes_both_win(fixture: &Fixture) {
     assert_eq!(fixture.done(key, &one, after(1)).await, 2);
     assert_eq!(fixture.done(key, &other, after(2)).await, 3);
     let stored = fixture.load(key, after(3)).await.expect("it lives");
-    assert_eq!(stored.fields["cart"].version, one.id);
-    assert_eq!(&stored.fields["cart"].bytes[..], b"[1]");
-    assert_eq!(stored.fields["name"].version, other.id);
-    assert_eq!(&stored.fields["name"].bytes[..], b"\"a\"");
+    assert_eq!(stored.fields.get("cart").unwrap().version, one.id);
+    assert_eq!(&stored.fields.get("cart").unwrap().bytes[..], b"[1]");
+    assert_eq!(stored.fields.get("name").unwrap().version, other.id);
+    assert_eq!(&stored.fields.get("name").unwrap().bytes[..], b"\"a\"");
 }
 
 /// Every expectation is met where it holds, and is a conflict where it does not. A conflict
@@ -47,7 +47,7 @@ pub async fn expectations_are_kept(fixture: &Fixture) {
         record = fixture.follow(key, &before, &commit, after(1)).await;
         assert_eq!(record != before, holds, "{name} {expect:?}");
     }
-    let version = record.fields["there"].version;
+    let version = record.fields.get("there").unwrap().version;
     let commit = visit(&record).set_if("there", Expect::Version(version), "3");
     assert!(matches!(fixture.commit(key, &commit, after(2)).await, Outcome::Done { .. }));
 }
@@ -79,7 +79,7 @@ pub async fn a_field_is_removed(fixture: &Fixture) {
         record.fields.insert(name.to_owned(), field(name));
     }
     fixture.create(key, &record, START).await;
-    let version = record.fields["a"].version;
+    let version = record.fields.get("a").unwrap().version;
     let removed = visit(&record).remove_if("a", Expect::Version(version));
     record = fixture.follow(key, &record, &removed, after(1)).await;
     assert!(!record.fields.contains_key("a"));
@@ -90,7 +90,7 @@ pub async fn a_field_is_removed(fixture: &Fixture) {
     assert!(record.fields.is_empty(), "no field is left");
     let again = visit(&record).set_if("a", Expect::Absent, "");
     record = fixture.follow(key, &record, &again, after(1)).await;
-    assert_eq!(record.fields["a"].version, again.id);
+    assert_eq!(record.fields.get("a").unwrap().version, again.id);
 }
 
 /// A commit to a key that has no record is gone, and creates nothing.

@@ -221,7 +221,7 @@ impl Game<'_> {
     fn changes(&self, key: Key, work: &Work) -> BTreeMap<String, Change> {
         let record = self.reference.load(key, self.now);
         let change = |(name, (to, wanted)): (&&str, &(Option<String>, Wanted))| {
-            let field = record.and_then(|record| record.fields.get(*name));
+            let field = record.and_then(|record| record.fields.get(name));
             let expect = match wanted {
                 Wanted::Anything => Expect::Any,
                 Wanted::Absent => Expect::Absent,
@@ -240,5 +240,5 @@ fn proof(number: u8) -> Proof {
 }
 
 fn id(step: usize) -> CommitId {
-    CommitId::from_bytes(&(step as u128).to_be_bytes()).expect("16 bytes")
+    CommitId::from_number(step as u64)
 }

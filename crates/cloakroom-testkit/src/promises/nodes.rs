@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::{
-    Announce, Capabilities, Created, Directory, Endings, Keep, Loaded, Result as StoreResult,
-    Wanted,
+    Announce, Built, Capabilities, Created, Directory, Endings, Keep, Loaded,
+    Result as StoreResult, Wanted,
 };
 use cloakroom_core::{
     Client, Commit, Ending, Event, Guard, Key, Listener, Outcome, Policy, Record, Reply, Session,
@@ -227,6 +227,16 @@ impl Store for Timeless {
 
     async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> StoreResult<Outcome> {
         self.0.commit(key, commit, now).await
+    }
+
+    async fn commit_built(
+        &self,
+        key: Key,
+        commit: &Commit,
+        built: Built<'_>,
+        now: Timestamp,
+    ) -> StoreResult<Outcome> {
+        self.0.commit_built(key, commit, built, now).await
     }
 
     async fn end(

@@ -89,10 +89,13 @@ pub async fn a_handle_whose_commit_is_unknown_takes_no_edits(fixture: &Fixture) 
         let nodes = Interleaved::over(fixture);
         let token = nodes.create(|session| session.set(VISITS, &1).unwrap()).await;
         let session = open(&nodes.a, &[&token]).await;
-        // A removal leaves no mark by which it could be recognised.
         session.remove(VISITS).unwrap();
         match is_lost {
-            true => nodes.hooked.after(Call::Commit, 1, async { Err(lost()) }),
+            // Nor can it be looked up what became of it.
+            true => {
+                nodes.hooked.after(Call::Commit, 1, async { Err(lost()) });
+                nodes.hooked.before(Call::Load, 1, async { Err(unreached()) });
+            }
             false => nodes.hooked.before(Call::Commit, 1, async { Err(unreached()) }),
         }
         let committed = session.commit().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::{
-    Announce, Capabilities, Created, Directory, Endings, Keep, Loaded, Result, Wanted,
+    Announce, Built, Capabilities, Created, Directory, Endings, Keep, Loaded, Result, Wanted,
 };
 use cloakroom_core::{Commit, Ending, Guard, Key, Outcome, Record, Store, Timestamp};
 
@@ -52,6 +52,16 @@ impl Store for InTurn {
 
     async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
         self.next().commit(key, commit, now).await
+    }
+
+    async fn commit_built(
+        &self,
+        key: Key,
+        commit: &Commit,
+        built: Built<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome> {
+        self.next().commit_built(key, commit, built, now).await
     }
 
     async fn end(

@@ -90,7 +90,7 @@ pub(crate) struct Faulty {
 /// What faults remember.
 #[derive(Debug, Default)]
 struct Seen {
-    commits: BTreeSet<[u8; 16]>,
+    commits: BTreeSet<[u8; 8]>,
     expired: Vec<Ending>,
     deadlines: BTreeMap<Key, Timestamp>,
     principals: BTreeSet<String>,

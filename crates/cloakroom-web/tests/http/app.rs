@@ -58,8 +58,16 @@ impl Gate {
 
 impl World {
     pub(crate) fn new(store: &Arc<dyn Store>, nodes: usize, policy: &Policy) -> Self {
+        Self::of_nodes((0..nodes).map(|_| Arc::clone(store)), policy)
+    }
+
+    /// Nodes each of which has a way of its own to the store, such as a cache.
+    pub(crate) fn of_nodes(
+        stores: impl IntoIterator<Item = Arc<dyn Store>>,
+        policy: &Policy,
+    ) -> Self {
         let clock = ManualClock::default();
-        let nodes = (0..nodes).map(|_| Node::new(store, policy, &clock)).collect();
+        let nodes = stores.into_iter().map(|store| Node::new(&store, policy, &clock)).collect();
         Self { nodes, clock }
     }
 

@@ -30,7 +30,7 @@ async fn failing() -> (World, Failing, Browser) {
 }
 
 #[track_caller]
-fn is_unavailable(answer: Answer) {
+pub(crate) fn is_unavailable(answer: Answer) {
     let answer = answer.expect(StatusCode::SERVICE_UNAVAILABLE).sets_nothing();
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));

@@ -42,7 +42,7 @@ pub(crate) use http_laws;
 
 /// Two nodes, and a browser that has a session.
 async fn two_nodes(fixture: &Fixture, policy: &Policy) -> (World, Browser) {
-    let world = World::new(&fixture.store, 2, policy);
+    let world = World::of_nodes([fixture.node(0), fixture.node(1)], policy);
     let browser = Browser::default();
     browser.send(&world.node().router, Method::POST, "/attribute/first", "x").await.ok();
     (world, browser)
@@ -78,7 +78,7 @@ async fn held(
 pub(crate) async fn updates_at_once_are_all_counted(fixture: &Fixture) {
     let (world, browser) = two_nodes(fixture, &Policy::default()).await;
     for answer in at_once(&world, &browser, MANY, |_| "/count".to_owned()).await {
-        answer.sets_nothing().ok();
+        answer.keeps_token().ok();
     }
     for node in &world.nodes {
         assert_eq!(browser.get(&node.router, "/read").await.ok(), MANY.to_string());
@@ -114,7 +114,7 @@ pub(crate) async fn a_logout_is_not_undone(fixture: &Fixture) {
         let ended = browser.post(&world.nodes[1].router, "/logout").await;
         assert!(ended.set_cookie().is_some_and(|set| set.contains("Max-Age=0")), "{ended:?}");
         world.nodes[0].gate.release(1);
-        let late = late.await.unwrap().expect(StatusCode::UNAUTHORIZED).sets_nothing();
+        let late = late.await.unwrap().expect(StatusCode::UNAUTHORIZED).keeps_token();
         assert!(late.body.contains("session_ended"), "{late:?}");
         for node in &world.nodes {
             assert_eq!(old.get(&node.router, "/option").await.ok(), "none");
@@ -147,11 +147,11 @@ pub(crate) async fn what_was_opened_before_a_login_stays_out_of_it(fixture: &Fix
         let late = held(&world.nodes[0], &planted, edit).await;
         browser.post(&world.nodes[1].router, "/login/ada").await.ok();
         world.nodes[0].gate.release(1);
-        late.await.unwrap().expect(StatusCode::UNAUTHORIZED).sets_nothing();
+        late.await.unwrap().expect(StatusCode::UNAUTHORIZED).keeps_token();
         for node in &world.nodes {
             assert_eq!(browser.get(&node.router, "/read").await.ok(), "0");
             assert_eq!(browser.get(&node.router, "/who").await.ok(), "ada");
-            assert_eq!(planted.get(&node.router, "/who").await.sets_nothing().ok(), "nobody");
+            assert_eq!(planted.get(&node.router, "/who").await.keeps_token().ok(), "nobody");
         }
     }
 }
@@ -162,9 +162,9 @@ pub(crate) async fn requests_under_way_at_a_login_leave_it_alone(fixture: &Fixtu
     let sessions = world.node().sessions.count().await.unwrap();
     browser.post(&world.nodes[0].router, "/login/ada").await.ok();
     for node in &world.nodes {
-        under_way.get(&node.router, "/read").await.sets_nothing().ok();
+        under_way.get(&node.router, "/read").await.keeps_token().ok();
         let refused = under_way.post(&node.router, "/count").await;
-        let refused = refused.expect(StatusCode::CONFLICT).sets_nothing();
+        let refused = refused.expect(StatusCode::CONFLICT).keeps_token();
         assert_eq!(refused.header("retry-after"), Some("1"));
     }
     assert_eq!(world.node().sessions.count().await.unwrap(), sessions);

@@ -8,9 +8,12 @@
 )]
 
 mod app;
+mod breaker;
 mod browser;
+mod cached;
 mod cost;
 mod failure;
+mod fence;
 mod housekeeping;
 mod laws;
 mod limits;

@@ -45,3 +45,37 @@ mod redis {
         super::super::http_laws!(redis);
     }
 }
+
+mod near_memory {
+    use cloakroom_core::MemoryStore;
+    use cloakroom_testkit::stores::Fed;
+    use cloakroom_testkit::{Fixture, near};
+
+    async fn two_caches() -> Fixture {
+        near::fixture(&Fed::handles(MemoryStore::new(), 2)).await
+    }
+
+    mod laws {
+        super::super::http_laws!(two_caches);
+    }
+}
+
+mod near_redis {
+    use cloakroom_redis::{Options, RedisStore};
+    use cloakroom_testkit::servers::Redis;
+    use cloakroom_testkit::{Fixture, near};
+
+    async fn two_caches() -> Fixture {
+        let server = Redis::start().await;
+        let mut nodes = Vec::new();
+        for _ in 0..2 {
+            let store = RedisStore::connect(&server.url(), Options::default()).await.unwrap();
+            nodes.push(near::caught_up(store).await);
+        }
+        Fixture::of_nodes(nodes).holding(server)
+    }
+
+    mod laws {
+        super::super::http_laws!(two_caches);
+    }
+}
