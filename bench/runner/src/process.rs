@@ -53,7 +53,9 @@ pub(crate) fn pinned(core: Core, program: impl AsRef<OsStr>) -> Command {
 /// Where the machine has no such core.
 pub(crate) fn stay_on(core: Core) -> io::Result<()> {
     let pid = std::process::id().to_string();
-    let output = std::process::Command::new("taskset").args(["-a", "-c", "-p", core.number(), &pid]).output()?;
+    let output = std::process::Command::new("taskset")
+        .args(["-a", "-c", "-p", core.number(), &pid])
+        .output()?;
     if output.status.success() {
         return Ok(());
     }

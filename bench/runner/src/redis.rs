@@ -20,6 +20,7 @@ const SAMPLES: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Redis {
     server: Listening,
+    scheme: &'static str,
     connection: BufReader<TcpStream>,
 }
 
@@ -42,6 +43,7 @@ impl Redis {
         let file = format!("nodes-{name}.conf");
         let options = ["--cluster-enabled", "yes", "--cluster-config-file", &file];
         let mut redis = Self::start_with(folder, name, &options).await?;
+        redis.scheme = "redis+cluster";
         redis.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"])?;
         let began = Instant::now();
         while !redis.ask(&["CLUSTER", "INFO"])?.contains("cluster_state:ok") {
@@ -60,12 +62,12 @@ impl Redis {
         command.args(["--save", "", "--appendonly", "no"]).arg("--dir").arg(folder).args(options);
         let log = folder.join(format!("redis-{name}.log"));
         let server = Listening::start(command, port, log).await?;
-        Ok(Self { connection: connect(port)?, server })
+        Ok(Self { connection: connect(port)?, scheme: "redis", server })
     }
 
     /// Where an app finds it.
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.server.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.server.port)
     }
 
     /// What the server says of itself.

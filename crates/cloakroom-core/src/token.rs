@@ -1,6 +1,6 @@
 //! What a client holds: a token, made of a key that may be logged and a secret that may not.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use base64::Engine;
@@ -94,7 +94,12 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.kind.letter(), URL_SAFE_NO_PAD.encode(self.id))
+        let mut id = [0; TEXT_LEN];
+        // The text of an id has just this length.
+        URL_SAFE_NO_PAD.encode_slice(self.id, &mut id).map_err(|_| fmt::Error)?;
+        f.write_char(self.kind.letter())?;
+        f.write_char('-')?;
+        f.write_str(str::from_utf8(&id).map_err(|_| fmt::Error)?)
     }
 }
 

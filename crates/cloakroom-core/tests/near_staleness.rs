@@ -1,6 +1,8 @@
 //! For how long a near cache shows what is over, in simulated time: not at all while it is told of
 //! changes, and for a heartbeat and a lease at most while it is told of none.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 use std::time::Duration;
 
 use cloakroom_core::store::NearOptions;

@@ -21,10 +21,18 @@
 //!
 //! [`Record::encode`]: cloakroom_core::Record::encode
 
+use std::fmt::Write;
+
 use cloakroom_core::{Key, Kind, Timestamp};
 
 /// How many buckets there are: one for each value of a byte.
 pub(crate) const BUCKETS: usize = 256;
+
+const DIGITS: [char; 16] =
+    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+/// Bytes of a key's text, and of an index's name behind its bucket.
+const RECORD_LEN: usize = 26;
+const INDEX_LEN: usize = 13;
 
 /// How many parts a bucket's index of sessions has.
 const PARTS: u8 = 16;
@@ -73,10 +81,23 @@ impl Layout {
         &self.prefix
     }
 
+    /// What the names in a bucket begin with, with room for so much more.
+    fn begin(&self, bucket: u8, room: usize) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + 5 + room);
+        name.push_str(&self.prefix);
+        name.push('{');
+        name.push(DIGITS[usize::from(bucket / 16)]);
+        name.push(DIGITS[usize::from(bucket % 16)]);
+        name.push_str("}:");
+        name
+    }
+
     /// A record.
     pub(crate) fn record(&self, key: Key) -> String {
-        let (prefix, bucket) = (&self.prefix, bucket_of(key));
-        format!("{prefix}{{{bucket:02x}}}:{key}")
+        let mut name = self.begin(bucket_of(key), RECORD_LEN);
+        // Writing to a string does not fail.
+        let _ = write!(name, "{key}");
+        name
     }
 
     /// The key of the record that a name is of; `None` for every other name.
@@ -94,9 +115,14 @@ impl Layout {
 
     /// Keys by their deadlines.
     pub(crate) fn deadlines(&self, Index { bucket, kind, part }: Index) -> String {
-        let (prefix, letter) = (&self.prefix, kind.letter());
-        let name = format!("{prefix}{{{bucket:02x}}}:deadlines:{letter}");
-        if parts(kind) > 1 { format!("{name}:{part:x}") } else { name }
+        let mut name = self.begin(bucket, INDEX_LEN);
+        name.push_str("deadlines:");
+        name.push(kind.letter());
+        if parts(kind) > 1 {
+            name.push(':');
+            name.push(DIGITS[usize::from(part % 16)]);
+        }
+        name
     }
 
     /// A bucket's endings, by the end of their leases.

@@ -284,7 +284,7 @@ mod tests {
             assert_eq!(created(&store, quick, &record).await, done);
             let login = administer().signing_in("alice", Some(1));
             match anonymous {
-                Some(_) => drop(store.apply(slow, &login, START).await.unwrap()),
+                Some(_) => drop(store.apply(slow, &login, None, START).await.unwrap()),
                 None => drop(store.insert(slow, &record, START).await.unwrap()),
             }
             let settled = store.settled(&seat, slow, "alice", START.millis(), START).await;
@@ -316,7 +316,7 @@ mod tests {
         let _ = store.insert(new, &login, START).await.unwrap();
         let _ = store.insert(old, &visitor, START).await.unwrap();
         let commit = visit(&visitor).set("a", "1").signing_in("alice", Some(1));
-        let _ = store.apply(old, &commit, START).await.unwrap();
+        let _ = store.apply(old, &commit, None, START).await.unwrap();
 
         assert_eq!(created(&store, new, &record).await, Created::Exists, "another's record");
         assert_eq!(created(&store, new, &login).await, Created::Barred);

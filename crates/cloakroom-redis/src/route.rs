@@ -44,7 +44,7 @@ impl Route {
     pub(crate) async fn send(&self, bucket: u8, command: &Cmd) -> Result<Value, Fault> {
         match self {
             Self::Single(link) => link.send(command).await,
-            Self::Cluster(cluster) => cluster.send(bucket, command).await,
+            Self::Cluster(cluster) => Box::pin(cluster.send(bucket, command)).await,
         }
     }
 

@@ -106,7 +106,7 @@ impl Code {
     pub(crate) async fn run(&self, route: &Route, call: &Call) -> Result<Value> {
         match route.send(call.bucket, &self.by_hash(call)).await {
             Err(fault) if is_unknown(&fault) => {
-                Ok(route.send(call.bucket, &self.whole(call)).await?)
+                Ok(Box::pin(route.send(call.bucket, &self.whole(call))).await?)
             }
             answer => Ok(answer?),
         }

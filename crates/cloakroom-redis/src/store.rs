@@ -86,7 +86,8 @@ impl RedisStore {
     ) -> Result<Outcome> {
         match &commit.sign_in {
             Some(sign_in) if key.kind() == Kind::Session => {
-                self.commit_login(key, commit, sign_in, built, now).await
+                // In a box: what signs nobody in has nothing so large to carry.
+                Box::pin(self.commit_login(key, commit, sign_in, built, now)).await
             }
             _ => Ok(self.apply(key, commit, built, now).await?.outcome),
         }

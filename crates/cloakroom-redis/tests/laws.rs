@@ -19,13 +19,16 @@ session_promises!(redis);
 
 /// Every commit says what it makes of the record: the server need not make it.
 mod built {
+    use cloakroom_redis::{Options, RedisStore};
+    use cloakroom_testkit::servers::Redis;
     use cloakroom_testkit::stores::Building;
-    use cloakroom_testkit::{Fixture, servers, store_laws};
+    use cloakroom_testkit::{Fixture, store_laws};
 
     async fn built() -> Fixture {
-        let server = servers::Redis::start().await;
-        let options = cloakroom_redis::Options::default();
-        let store = cloakroom_redis::RedisStore::connect(&server.url(), options).await.unwrap();
+        let server = Redis::start().await;
+        let store = RedisStore::connect(&server.url(), Options::default())
+            .await
+            .expect("the server can be used");
         Fixture::new(Building::new(store)).holding(server)
     }
 

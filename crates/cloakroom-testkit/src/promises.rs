@@ -121,6 +121,7 @@ macro_rules! each_promise {
             a_lost_creation_never_revives_an_ended_session
             lost_terms_never_undo_anothers
             a_handle_whose_commit_is_unknown_takes_no_edits
+            a_logout_that_may_have_been_done_is_unknown
             the_token_of_an_early_login_outlives_a_failed_finish
             a_change_of_user_that_stops_half_way_is_unknown
             a_use_that_cannot_be_noted_fails_no_request

@@ -103,9 +103,20 @@
 //! |---|---|---|
 //! | [`MemoryStore`] | one process; tests | |
 //! | `SqlStore` | the processes of one machine, in an SQLite file | `sqlite` |
-//! | `RedisStore` | any number of machines | `redis` |
+//! | `RedisStore` | any number of machines: one server, by Sentinel, or a Cluster, with TLS or without | `redis` |
 //!
-//! [`connect`] opens one by its URL. Every node has to sweep up after sessions that nobody comes
+//! [`connect`] opens one by its URL. In front of Redis it puts a cache and a circuit breaker, which
+//! [`connect_with`] sets or leaves out:
+//!
+//! - The cache ([`store::Near`], [`near`]) answers reads of sessions that this node has seen from
+//!   memory. The store tells it what other nodes change, and where it does not for a second, every
+//!   read goes to the store. A client never sees an older version than it has seen, because it
+//!   returns that for some seconds: in a cookie beside the token's, with `-v` after its name, or in
+//!   the header `Cloakroom-Version`, which a client of your own has to send back as it came.
+//! - The breaker ([`store::Breaker`]) refuses at once while the store does not answer: 503, and
+//!   nobody is signed out.
+//!
+//! Every node has to sweep up after sessions that nobody comes
 //! back to: [`Housekeeping::start`] does.
 //!
 //! ```

@@ -10,9 +10,10 @@ use cloakroom::redis::Options;
 use cloakroom::store::{Created, Near, NearOptions, NearStats};
 use cloakroom::token::Secret;
 use cloakroom::{
-    Client, Clock as _, Key, Kind, Policy, Record, RedisStore, Reply, Session, Sessions, Slot,
-    Store as _, SystemClock, Token,
+    Client, Clock as _, Key, Kind, Policy, Record, RedisStore, Reply, Sessions, Slot, Store as _,
+    SystemClock, Token,
 };
+use cloakroom_core::Session;
 
 use super::gauge::spread;
 

@@ -1,5 +1,6 @@
 //! How memory, latency and the cost of expiry change with the number of sessions.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,8 +40,17 @@ const OVER: Duration = Duration::from_secs(120);
 pub(crate) enum Place {
     /// Into all 256 buckets of one server.
     Everywhere,
-    /// Into one bucket of a cluster's master, as many as it has where there are so many sessions.
-    OneBucketOf(u64),
+    /// Into one bucket, on a master of a cluster.
+    OneBucket,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Everywhere => "in all buckets of a server",
+            Self::OneBucket => "in one bucket of a cluster",
+        })
+    }
 }
 
 /// What was measured with so many sessions.
@@ -88,7 +98,7 @@ pub(crate) struct SizeRow {
 pub(crate) async fn measure(folder: &Path, sessions: usize, place: Place) -> io::Result<SizeRow> {
     let (redis, bucket, buckets) = match place {
         Place::Everywhere => (Redis::start(folder, "sizes").await?, None, 256),
-        Place::OneBucketOf(_) => (Redis::start_cluster(folder, "bucket").await?, Some(0), 1),
+        Place::OneBucket => (Redis::start_cluster(folder, "bucket").await?, Some(0), 1),
     };
     let plain = Node::plain(&redis.url()).await?;
     let seeder = Seeder::new(&plain, bucket).await?;

@@ -194,8 +194,11 @@ impl<'a> Drive<'a> {
             }
             Step::Gone => Ok(Progress::Finished(Outcome::Gone)),
             Step::Create { key, token, record, seats } => {
-                let sent = sessions.send_creation(key, &record, seats, now).await;
-                self.created(tried, key, token, *record, self.known(sent)?).await
+                let creation = async {
+                    let sent = sessions.send_creation(key, &record, seats, now).await;
+                    self.created(tried, key, token, *record, self.known(sent)?).await
+                };
+                Box::pin(creation).await
             }
             Step::Commit { key, commit, .. } if commit.is_touch() => {
                 self.touch(tried, key, &commit).await
@@ -205,7 +208,7 @@ impl<'a> Drive<'a> {
                 let sent = sessions.send_commit(key, &commit, tried.built(&after), now).await;
                 self.committed(tried, key, token, (&commit, after), self.known(sent)?).await
             }
-            Step::End { key, guard, reason } => self.end(key, &guard, reason).await,
+            Step::End { key, guard, reason } => Box::pin(self.end(key, &guard, reason)).await,
         }
     }
 
@@ -260,7 +263,9 @@ impl<'a> Drive<'a> {
                 return Ok(Progress::Conflict);
             }
             Sent::Answered(Created::Barred) => return Ok(Progress::Finished(Outcome::Barred)),
-            Sent::Answered(Created::Refused(limit)) => return self.make_room(tried, limit).await,
+            Sent::Answered(Created::Refused(limit)) => {
+                return Box::pin(self.make_room(tried, limit)).await;
+            }
         };
         let (version, opened_under) = (record.version, token.as_ref().map(Token::proof));
         self.session.set_fence(version);
@@ -290,7 +295,9 @@ impl<'a> Drive<'a> {
                 let with = || Arc::new(before.with(commit, tried.now));
                 (after.unwrap_or_else(with), version)
             }
-            Sent::Found(_) if replaced.is_some() => return self.undo_sign_in(key, replaced).await,
+            Sent::Found(_) if replaced.is_some() => {
+                return Box::pin(self.undo_sign_in(key, replaced)).await;
+            }
             Sent::Found(found) => {
                 let version = found.version;
                 (found, version)
@@ -303,7 +310,9 @@ impl<'a> Drive<'a> {
                 self.replay_on(&Base::Nothing)?;
                 return Ok(Progress::Again);
             }
-            Sent::Answered(Outcome::Refused(limit)) => return self.make_room(tried, limit).await,
+            Sent::Answered(Outcome::Refused(limit)) => {
+                return Box::pin(self.make_room(tried, limit)).await;
+            }
             Sent::Answered(outcome) => return Ok(Progress::Finished(outcome)),
         };
         let opened_under = replaced.or(commit.opened_under);
@@ -357,8 +366,14 @@ impl<'a> Drive<'a> {
             self.replay_on(&Base::Nothing)?;
             return Ok(Progress::Again);
         }
-        if !taken && self.is_settling(key, guard).await? {
-            return Err(Error::Settling);
+        if !taken {
+            match self.is_settling(key, guard).await {
+                Ok(true) => return Err(Error::Settling),
+                Ok(false) => {}
+                // An earlier send may have ended it.
+                Err(_) if was_there => return Err(Error::OutcomeUnknown),
+                Err(error) => return Err(error),
+            }
         }
         self.session.set_base(Base::Ended);
         self.session.drop_edits(self.drafted);

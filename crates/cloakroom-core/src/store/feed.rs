@@ -57,7 +57,9 @@ pub enum Notice {
     Flushed(Source),
     /// A record may have changed, or be gone.
     Changed(Key),
-    /// A record has come to this version.
+    /// A record has come to this version. Not from a source that tells of one change after each
+    /// read: what is kept at this version stays, and would hear of nothing more. Touches, which
+    /// leave the version alone, need not be told this way.
     Reached(Key, u64),
 }
 

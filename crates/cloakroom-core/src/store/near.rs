@@ -1,6 +1,8 @@
 //! A coherent cache in front of a store: what this node has seen is read from memory.
 
+mod calls;
 mod driver;
+mod ear;
 mod machine;
 #[cfg(test)]
 mod model;
@@ -9,17 +11,17 @@ mod shelf;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::FutureExt;
 
 use self::driver::Wake;
-use self::machine::{Machine, Moment, Read, Terms, Ticket};
-use self::shared::{Answer, Load, WeakLoad};
+use self::ear::Ear;
+use self::machine::{Machine, Moment, Read, Terms};
+use self::shared::WeakLoad;
 use self::shelf::Shelf;
-use super::feed::{Notice, Notices, Source};
+use super::feed::Source;
 use super::reading::{Loaded, Wanted};
 use super::{Announce, Built, Capabilities, Created, Directory, Endings, Keep, Result, Store};
 use crate::commit::{Commit, Guard, Outcome};
@@ -188,185 +190,6 @@ impl<S: Store> Near<S> {
 /// A poisoned lock means a panic of the machine itself, which has none.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<S: Store> Inner<S> {
-    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        // The first byte chooses the bucket in some stores, and the queue of writers.
-        locked(&self.shards[usize::from(key.as_bytes()[1]) % self.shards.len()])
-    }
-
-    /// Where a call on `key` goes to.
-    fn source(&self, key: Key) -> Option<Source> {
-        self.store.feed()?.source(key)
-    }
-
-    fn each_shard(&self, mut say: impl FnMut(&mut Machine<Shelf, WeakLoad>)) {
-        for shard in &self.shards {
-            say(&mut locked(shard).machine);
-        }
-    }
-
-    /// Asks the store for a record; whoever wants the same may wait for it.
-    fn load(
-        self: &Arc<Self>,
-        shard: &mut Shard,
-        key: Key,
-        at: Moment,
-        source: Option<Source>,
-    ) -> Load {
-        shard.stats.misses += 1;
-        let ticket = shard.machine.send(key, source, at.elapsed);
-        let call = Call { inner: Arc::clone(self), ticket, open: true, writes: false };
-        let load = async move {
-            let loaded = call.inner.store.load(ticket.key, at.now).await;
-            let answer: Answer = loaded.map(|record| record.map(Arc::new)).map_err(Arc::new);
-            match &answer {
-                Ok(Some(record)) => call.brought(record),
-                Ok(None) => call.removed(),
-                Err(_) => {}
-            }
-            answer
-        };
-        let load = load.boxed().shared();
-        if let Some(weak) = load.downgrade() {
-            shard.machine.offer(ticket, weak);
-        }
-        load
-    }
-
-    /// Commits, and keeps what that makes of the record that is kept.
-    async fn commit(
-        self: &Arc<Self>,
-        key: Key,
-        commit: &Commit,
-        given: Option<Built<'_>>,
-        now: Timestamp,
-    ) -> Result<Outcome> {
-        let (call, kept) = self.write(key);
-        // What is kept is newer than what a request has read, or the same.
-        let base = kept.as_ref().or(given.map(|given| given.base));
-        let after = match (base, given) {
-            (Some(base), Some(given)) if base.mark == given.base.mark => {
-                Some(Arc::clone(given.after))
-            }
-            (Some(base), _) => base.apply(commit, now).1.map(Arc::new),
-            (None, _) => None,
-        };
-        let outcome = match (base, &after) {
-            (Some(base), Some(after)) => {
-                self.store.commit_built(key, commit, Built { base, after }, now).await
-            }
-            _ => self.store.commit(key, commit, now).await,
-        };
-        match &outcome {
-            Ok(Outcome::Done { version }) => {
-                call.committed(*version, after.filter(|_| kept.is_some()))
-            }
-            Ok(Outcome::Conflict(record)) => call.brought(record),
-            Ok(Outcome::Gone | Outcome::Barred) => call.removed(),
-            Ok(Outcome::Refused(_)) => call.was_nothing(),
-            Err(error) => call.failed(error),
-        }
-        outcome
-    }
-
-    /// Sends what may write: the call, and the record that it is built on as far as it is known.
-    fn write(self: &Arc<Self>, key: Key) -> (Call<S>, Option<Arc<Record>>) {
-        let (source, elapsed) = (self.source(key), self.timer.elapsed());
-        let mut shard = self.shard(&key);
-        let base = shard.machine.base(&key, source);
-        let ticket = shard.machine.send(key, source, elapsed);
-        (Call { inner: Arc::clone(self), ticket, open: true, writes: true }, base)
-    }
-}
-
-/// A call under way. Dropped without an answer, it was given up.
-struct Call<S: Store> {
-    inner: Arc<Inner<S>>,
-    ticket: Ticket,
-    open: bool,
-    writes: bool,
-}
-
-impl<S: Store> Call<S> {
-    fn end(mut self, say: impl FnOnce(&mut Machine<Shelf, WeakLoad>, Ticket, Duration)) {
-        self.open = false;
-        let elapsed = self.inner.timer.elapsed();
-        say(&mut self.inner.shard(&self.ticket.key).machine, self.ticket, elapsed);
-    }
-
-    fn brought(self, record: &Arc<Record>) {
-        let record = Arc::clone(record);
-        self.end(|machine, ticket, elapsed| machine.brought(ticket, record, elapsed));
-    }
-
-    fn committed(self, version: u64, after: Option<Arc<Record>>) {
-        self.end(|machine, ticket, elapsed| machine.committed(ticket, version, after, elapsed));
-    }
-
-    fn removed(self) {
-        self.end(|machine, ticket, _| machine.removed(ticket));
-    }
-
-    fn was_nothing(self) {
-        self.end(|machine, ticket, _| machine.was_nothing(ticket));
-    }
-
-    /// A call that failed: one whose answer is unknown is dropped as it is.
-    fn failed(self, error: &super::Error) {
-        if !error.is_ambiguous() {
-            self.was_nothing();
-        }
-    }
-}
-
-impl<S: Store> Drop for Call<S> {
-    fn drop(&mut self) {
-        if !self.open {
-            return;
-        }
-        let elapsed = self.inner.timer.elapsed();
-        let machine = &mut self.inner.shard(&self.ticket.key).machine;
-        match self.writes {
-            true => machine.gave_up_writing(self.ticket, elapsed),
-            false => machine.gave_up_reading(self.ticket),
-        }
-    }
-}
-
-/// What the feed talks to.
-struct Ear<S>(Weak<Inner<S>>);
-
-impl<S> fmt::Debug for Ear<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ear")
-    }
-}
-
-impl<S: Store> Notices for Ear<S> {
-    fn hear(&self, notice: Notice) {
-        let Some(inner) = self.0.upgrade() else {
-            return;
-        };
-        match notice {
-            Notice::Up(source) => {
-                locked(&inner.sources).push(source);
-                inner.each_shard(|machine| machine.up(source));
-                inner.wake.now();
-            }
-            Notice::Down(source) => {
-                locked(&inner.sources).retain(|up| *up != source);
-                inner.each_shard(|machine| machine.down(source));
-            }
-            Notice::Flushed(source) => {
-                inner.each_shard(|machine| machine.flushed(source));
-                inner.wake.now();
-            }
-            Notice::Changed(key) => inner.shard(&key).machine.changed(&key),
-            Notice::Reached(key, version) => inner.shard(&key).machine.reached(&key, version),
-        }
-    }
 }
 
 #[async_trait]

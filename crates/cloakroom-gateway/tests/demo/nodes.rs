@@ -1,5 +1,6 @@
 //! The two processes: what they share, and what becomes of one without the other.
 
+use cloakroom_testkit::servers::Redis;
 use rustix::process::Signal;
 use tempfile::tempdir;
 
@@ -114,11 +115,25 @@ async fn nodes_end_when_the_demo_dies() {
 
 #[tokio::test]
 async fn the_log_tells_endings_and_no_token() {
+    what_a_log_tells(&[]).await;
+}
+
+#[tokio::test]
+async fn the_log_of_a_node_with_a_cache_tells_no_more() {
+    let redis = Redis::start().await;
+    let url = format!("redis://default:hunter2@{}", redis.addr());
+    let log = what_a_log_tells(&["--store", &url]).await;
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+/// What is logged of a visit from its login to its logout, when everything is.
+async fn what_a_log_tells(arguments: &[&str]) -> String {
     let (dir, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
     let path = elsewhere.path().join("log");
     let log = || std::fs::read_to_string(&path).unwrap();
     let file = std::fs::File::create(&path).unwrap();
-    let demo = Demo::run(command(dir.path()).env("RUST_LOG", "trace").stderr(file), &[]);
+    let mut command = command(dir.path());
+    let demo = Demo::run(command.env("RUST_LOG", "trace").stderr(file), arguments);
     let me = browser();
     let login = me.post(demo.url(0, "/api/login"));
     let login = login.json(&serde_json::json!({ "user": "alice", "password": "wonderland" }));
@@ -133,4 +148,5 @@ async fn the_log_tells_endings_and_no_token() {
     assert!(log().contains("reason=\"logged_out\" key=s-"), "{}", log());
     assert!(!log().contains(token) && !log().contains("wonderland"), "no token, no password");
     assert!(!log().contains(&token[token.len() - 20..]), "nor a part of its secret");
+    log()
 }

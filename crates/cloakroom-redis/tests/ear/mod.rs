@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom_core::commit::Expect;
-use cloakroom_core::store::{Announce, Feed, Keep, Notice, Notices};
+use cloakroom_core::store::{Announce, Built, Feed, Keep, Notice, Notices};
 use cloakroom_core::{Ended, Guard, Key, Outcome, Store};
 use cloakroom_redis::RedisStore;
 use cloakroom_testkit::samples::{Doing, START, administer, key, session, visit};
@@ -82,8 +82,6 @@ pub(crate) async fn hears_foreign_changes_only(
     let (key, record) = (key(), session(START));
     let _ = store.create(key, &record, None, START).await.expect("it is created");
     ear.quiet(store, key).await;
-    foreign(key).await;
-    ear.changed(key).await;
 
     assert!(store.load(key, START).await.expect("it answers").is_some());
     foreign(key).await;
@@ -91,6 +89,18 @@ pub(crate) async fn hears_foreign_changes_only(
 
     let own = store.commit(key, &visit(&record).set("own", "1"), START).await;
     assert!(matches!(own, Ok(Outcome::Done { .. })), "{own:?}");
+    ear.quiet(store, key).await;
+    foreign(key).await;
+    ear.changed(key).await;
+
+    // The same, written as it was built.
+    let base = Arc::new(store.load(key, START).await.expect("it answers").expect("it lives"));
+    let built = visit(&record).set("own", "2");
+    let after = Arc::new(base.apply(&built, START).1.expect("it changes something"));
+    let outcome =
+        store.commit_built(key, &built, Built { base: &base, after: &after }, START).await;
+    assert!(matches!(outcome, Ok(Outcome::Done { version }) if version == after.version));
+    assert_eq!(store.load(key, START).await.expect("it answers").as_ref(), Some(&*after));
     ear.quiet(store, key).await;
     foreign(key).await;
     ear.changed(key).await;

@@ -317,8 +317,6 @@ impl Visit {
             Ok((None, _)) if self.work == Work::LogOut => (Answer::Absent, None),
             Ok((Some(Reply::Send { token, .. }), seen)) => (Answer::Done(seen), Some(token)),
             Ok((None, seen)) => (Answer::Done(seen), None),
-            // Where the look after an ending fails, the ending may be done all the same.
-            Err(Error::Store(_)) if self.work == Work::LogOut => (Answer::Unknown, None),
             Err(error) => (told_by(&error), None),
         };
         let fence = match answer {

@@ -93,7 +93,10 @@ impl Place {
 
     /// A node that has just begun.
     fn sessions(&self) -> Sessions {
-        let (near, _) = near::driven(self.store.clone(), NearOptions::default());
+        // Where there is little room, much is forgotten.
+        let bytes = *self.dice.one_of(&[4 * 1024, NearOptions::default().bytes]);
+        let options = NearOptions { bytes, ..NearOptions::default() };
+        let (near, _) = near::driven(self.store.clone(), options);
         let policy = Policy { touch_after: Some(Duration::from_secs(1)), ..Policy::default() };
         let builder = Sessions::builder(near, TokioTimer).policy(policy).clock(TokioClock);
         builder.build().expect("the policy is sound")

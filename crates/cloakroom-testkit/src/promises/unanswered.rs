@@ -181,3 +181,17 @@ pub async fn everybody_else_ends_where_one_cannot(fixture: &Fixture) {
     assert!(matches!(ended, Err(Error::Store(_))), "{ended:?}");
     assert_eq!(nodes.count().await, 1);
 }
+
+/// A logout whose answer was lost, and of which nothing can be learnt afterwards, is unknown: it is
+/// never said that nothing was done.
+pub async fn a_logout_that_may_have_been_done_is_unknown(fixture: &Fixture) {
+    let nodes = Interleaved::over(fixture);
+    let token = nodes.create(|session| session.set(VISITS, &1).unwrap()).await;
+    let session = open(&nodes.a, &[&token]).await;
+    session.log_out().unwrap();
+    nodes.hooked.after(Call::End, 1, async { Err(lost()) });
+    nodes.hooked.before(Call::Load, 1, async { Err(unreached()) });
+    let finished = nodes.a.finish(&session).await;
+    assert!(matches!(finished, Err(Error::OutcomeUnknown)), "{finished:?}");
+    assert_eq!(nodes.count().await, 0);
+}

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::{
-    Announce, Capabilities, Created, Directory, Endings, Feed, FeedSource as Source, Keep, Notice,
-    Notices, Result,
+    Announce, Built, Capabilities, Created, Directory, Endings, Feed, FeedSource as Source, Keep,
+    Notice, Notices, Result,
 };
 use cloakroom_core::{Commit, Ending, Guard, Key, Outcome, Record, Store, Timestamp};
 use futures_util::future::BoxFuture;
@@ -177,6 +177,18 @@ impl Hub {
     }
 }
 
+/// How it is told what a commit came to.
+fn told(key: Key, commit: &Commit, outcome: &Outcome, versions: bool) -> Change {
+    match outcome {
+        // A use leaves the version alone.
+        Outcome::Done { version } if versions && !commit.touch => {
+            Some(Notice::Reached(key, *version))
+        }
+        Outcome::Done { .. } | Outcome::Barred => Some(Notice::Changed(key)),
+        Outcome::Conflict(_) | Outcome::Gone | Outcome::Refused(_) => None,
+    }
+}
+
 /// Boxes what a store does.
 fn work<T>(work: impl Future<Output = Result<(T, Change)>> + Send + 'static) -> Work<T> {
     Box::pin(work)
@@ -210,14 +222,35 @@ impl Store for Fed {
         let (store, commit, versions) = (self.store(), commit.clone(), self.hub.shape.versions);
         let apply = work(async move {
             let outcome = store.commit(key, &commit, now).await?;
-            let change = match &outcome {
-                // A use leaves the version alone.
-                Outcome::Done { version } if versions && !commit.touch => {
-                    Some(Notice::Reached(key, *version))
-                }
-                Outcome::Done { .. } | Outcome::Barred => Some(Notice::Changed(key)),
-                Outcome::Conflict(_) | Outcome::Gone | Outcome::Refused(_) => None,
-            };
+            let change = told(key, &commit, &outcome, versions);
+            Ok((outcome, change))
+        });
+        self.carry(key, apply).await
+    }
+
+    /// Holds what the sender has made of the record to what the store makes of it, where both have
+    /// built on the same.
+    async fn commit_built(
+        &self,
+        key: Key,
+        commit: &Commit,
+        built: Built<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome> {
+        let (store, commit, versions) = (self.store(), commit.clone(), self.hub.shape.versions);
+        let (base, after) = (built.base.mark, Arc::clone(built.after));
+        let apply = work(async move {
+            let before = store.load(key, now).await?;
+            let outcome = store.commit(key, &commit, now).await?;
+            let same = before.is_some_and(|before| before.mark == base);
+            if same && matches!(outcome, Outcome::Done { .. }) && !after.is_over(now) {
+                assert_eq!(
+                    store.load(key, now).await?.as_ref(),
+                    Some(&*after),
+                    "one mark, one record"
+                );
+            }
+            let change = told(key, &commit, &outcome, versions);
             Ok((outcome, change))
         });
         self.carry(key, apply).await

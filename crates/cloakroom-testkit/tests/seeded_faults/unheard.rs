@@ -55,7 +55,6 @@ mod by_laws {
         an_offer_waits
         none_is_missed_when_all_are_ended
         scripts_are_answered_as_specified
-        terms_may_end_a_record
         versions_grow_with_changes_only
     }
 }

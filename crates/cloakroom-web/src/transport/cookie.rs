@@ -15,6 +15,8 @@ const MOST_BYTES: usize = 4096;
 const MOST_ATTRIBUTE_BYTES: usize = 1024;
 /// Bytes of `; Max-Age=` and of the longest lifetime.
 const AGE_BYTES: usize = 10 + 8;
+/// Bytes of `; Secure; Partitioned`, and one.
+const MOST_FLAGS: usize = 24;
 const HOST: &str = "__Host-";
 const SECURE: &str = "__Secure-";
 
@@ -331,7 +333,11 @@ impl Cookie {
     }
 
     fn cookie(&self, name: &str, value: &str, age: Option<Duration>, https: bool) -> String {
-        let mut text = format!("{name}={value}{}", self.attributes);
+        let room = name.len() + value.len() + self.attributes.len() + AGE_BYTES + MOST_FLAGS;
+        let mut text = String::with_capacity(room);
+        for part in [name, "=", value, &self.attributes] {
+            text.push_str(part);
+        }
         if let Some(age) = age {
             // Writing to a string does not fail.
             let _ = write!(text, "; Max-Age={}", age.as_secs());

@@ -38,13 +38,15 @@ async fn users(world: &World) -> [Browser; 4] {
     let users: [Browser; 4] = std::array::from_fn(|_| Browser::default());
     for user in &users {
         user.post(&world.node().router, "/count").await.ok();
+        user.get(&world.node().router, "/read").await.ok();
     }
     users
 }
 
 /// Sends requests until the store is left alone.
 async fn open_the_circuit(fronted: &Fronted, user: &Browser) {
-    for _ in 0..BreakerOptions::default().failures {
+    // A request may give up several calls.
+    for _ in 0..=BreakerOptions::default().failures {
         fronted.asked.take();
         is_unavailable(user.post(&fronted.world.node().router, "/count").await);
         if fronted.asked.total() == 0 {

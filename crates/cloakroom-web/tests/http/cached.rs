@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloakroom_core::store::NearOptions;
 use cloakroom_core::{MemoryStore, Policy, Store};
 use cloakroom_testkit::near;
-use cloakroom_testkit::stores::{Call, Counting, Fed, Shape};
+use cloakroom_testkit::stores::{Call, Counting, Fed};
 
 use crate::app::World;
 use crate::browser::Browser;
 
-/// Two nodes, what each hears of the other, and the store beneath.
+/// Two nodes, what each hears of the other, and a count of what both ask their store.
 pub(crate) struct Cached {
     pub(crate) world: World,
     pub(crate) handles: Vec<Fed>,
@@ -20,9 +21,13 @@ pub(crate) struct Cached {
 
 /// Nodes whose caches serve from memory. Nothing is counted yet.
 pub(crate) async fn two_nodes() -> Cached {
-    let store = Counting::new(Arc::new(MemoryStore::new()));
-    let handles = Fed::shaped(Arc::new(store.clone()), 2, Shape::default());
-    let nodes = near::nodes(&handles).await.into_iter().map(|node| node as Arc<dyn Store>);
+    let handles = Fed::handles(MemoryStore::new(), 2);
+    let store = Counting::new(Arc::new(handles[0].clone()));
+    let other = store.beside(Arc::new(handles[1].clone()));
+    let mut nodes: Vec<Arc<dyn Store>> = Vec::new();
+    for store in [store.clone(), other] {
+        nodes.push(near::near(store, NearOptions::default()).await);
+    }
     let world = World::of_nodes(nodes, &Policy::default());
     store.take();
     Cached { world, handles, store }
@@ -43,6 +48,8 @@ async fn a_cached_read_costs_nothing_and_a_write_one_call() {
     let (router, browser) = (&world.node().router, Browser::default());
     browser.post(router, "/count").await.ok();
     assert_eq!(store.take(), calls([(Call::Create, 1)]));
+    browser.get(router, "/read").await.ok();
+    assert_eq!(store.take(), calls([(Call::Load, 1)]), "many a session is never read again");
     for count in 2..=4 {
         let count = count.to_string();
         assert_eq!(browser.post(router, "/count").await.ok(), count);

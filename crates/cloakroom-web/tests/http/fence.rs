@@ -172,6 +172,7 @@ async fn a_forged_one_costs_a_read_and_is_put_right() {
     let Cached { world, store, .. } = two_nodes().await;
     let (router, browser) = (&world.node().router, Browser::default());
     browser.post(router, "/count").await.ok();
+    browser.get(router, "/read").await.ok();
     pass(Duration::from_secs(2)).await;
     let digits = "0".repeat(3000) + "9";
     for fences in [
@@ -200,6 +201,7 @@ async fn what_is_no_version_says_nothing() {
     let Cached { world, store, .. } = two_nodes().await;
     let (router, browser) = (&world.node().router, Browser::default());
     browser.post(router, "/count").await.ok();
+    browser.get(router, "/read").await.ok();
     pass(Duration::from_secs(2)).await;
     store.take();
     let digits = "9".repeat(3000);

@@ -1,5 +1,7 @@
 //! A request whose commit's answer is lost on its way back from a real server.
 
+use std::time::Duration;
+
 use cloakroom_redis::{Options, RedisStore};
 use cloakroom_testkit::servers::Redis;
 use cloakroom_testkit::{Mode, Proxy};
@@ -11,6 +13,8 @@ use crate::browser::Browser;
 /// Rounds: whether the request can look after its commit before the connection is whole again is
 /// chance.
 const ROUNDS: u64 = 8;
+/// How long the store may take to connect again.
+const BOUND: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_answer_is_lost_on_the_wire_is_applied_once() {
@@ -29,6 +33,9 @@ async fn a_commit_whose_answer_is_lost_on_the_wire_is_applied_once() {
     }
     for round in 1..=ROUNDS {
         let counted = (round + 2).to_string();
+        // After a cut, the store waits a moment before it connects again.
+        let back = async { while browser.get(router, "/read").await.status != StatusCode::OK {} };
+        tokio::time::timeout(BOUND, back).await.expect("the store is back");
         let request = {
             let (router, browser) = (router.clone(), browser.clone());
             tokio::spawn(async move { browser.post(&router, "/held/count").await })

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quick_cache::DefaultHashBuilder;
+
 use super::super::feed::Source;
 use super::super::reading::Wanted;
 use crate::record::Record;
@@ -73,7 +75,7 @@ pub(super) struct Machine<E, J> {
     pub(super) terms: Terms,
     sources: Vec<Tracked>,
     /// Only keys that have a call under way, or in doubt.
-    calls: HashMap<Key, Calls<J>>,
+    calls: HashMap<Key, Calls<J>, DefaultHashBuilder>,
     last: u64,
     #[cfg(test)]
     pub(super) without: &'static [Rule],
@@ -114,8 +116,7 @@ struct Doubt {
     since: Duration,
 }
 
-/// The rules that can be switched off, to see what each is for.
-#[cfg(test)]
+/// The rules by name: the model switches them off, to see what each is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Rule {
     ServeUnderLease,
@@ -136,28 +137,28 @@ pub(super) enum Rule {
     LeaseFromSending,
 }
 
-/// Whether a rule is in force: always, but in the test that shows what each is for.
-macro_rules! rule {
-    ($machine:expr, $rule:ident) => {{
-        #[cfg(test)]
-        let holds = !$machine.without.contains(&Rule::$rule);
-        #[cfg(not(test))]
-        let holds = true;
-        holds
-    }};
-}
-
 impl<E: Entries, J: Clone> Machine<E, J> {
     pub(super) fn new(entries: E, terms: Terms) -> Self {
         Self {
             entries,
             terms,
             sources: Vec::new(),
-            calls: HashMap::new(),
+            calls: HashMap::default(),
             last: 0,
             #[cfg(test)]
             without: &[],
         }
+    }
+
+    /// Whether a rule is in force: always, but in the model.
+    #[cfg(not(test))]
+    fn keeps(&self, _rule: Rule) -> bool {
+        true
+    }
+
+    #[cfg(test)]
+    fn keeps(&self, rule: Rule) -> bool {
+        !self.without.contains(&rule)
     }
 
     // What readers get.
@@ -187,15 +188,15 @@ impl<E: Entries, J: Clone> Machine<E, J> {
         at: Moment,
     ) -> Option<(Arc<Record>, bool)> {
         let (source, entry) = (source?, self.entries.get(key)?);
-        let served = (entry.source == source || !rule!(self, ServeFromTheSource))
-            && (self.is_leased(source, at.elapsed) || !rule!(self, ServeUnderLease))
+        let served = (entry.source == source || !self.keeps(Rule::ServeFromTheSource))
+            && (self.is_leased(source, at.elapsed) || !self.keeps(Rule::ServeUnderLease))
             && self.is_wanted(wanted, &entry.record, at.now);
         let settled = at.elapsed >= entry.since + self.terms.settle;
         served.then(|| (Arc::clone(&entry.record), settled))
     }
 
     fn is_wanted(&self, wanted: &Wanted, record: &Record, now: Timestamp) -> bool {
-        let fence = if rule!(self, ServeAboveFence) { wanted.at_least } else { 0 };
+        let fence = if self.keeps(Rule::ServeAboveFence) { wanted.at_least } else { 0 };
         Wanted { at_least: fence, ..*wanted }.is_met_by(record, now)
     }
 
@@ -203,8 +204,8 @@ impl<E: Entries, J: Clone> Machine<E, J> {
         let leased = self.is_leased(source, elapsed);
         let calls = &self.calls.get(key)?.under_way;
         let may_join = |call: &&Call<J>| {
-            (call.clean || !rule!(self, JoinCleanLoads))
-                && (call.leased && leased || !rule!(self, JoinUnderLease))
+            (call.clean || !self.keeps(Rule::JoinCleanLoads))
+                && (call.leased && leased || !self.keeps(Rule::JoinUnderLease))
                 && call.source == Some(source)
         };
         calls.iter().filter(may_join).find_map(|call| call.join.clone())
@@ -247,7 +248,7 @@ impl<E: Entries, J: Clone> Machine<E, J> {
     pub(super) fn base(&self, key: &Key, source: Option<Source>) -> Option<Arc<Record>> {
         let entry = self.entries.get(key)?;
         let current = Some(entry.source) == source && self.is_tracked(entry.source);
-        (current || !rule!(self, BuildOnTheSource)).then(|| Arc::clone(&entry.record))
+        (current || !self.keeps(Rule::BuildOnTheSource)).then(|| Arc::clone(&entry.record))
     }
 
     /// A call has brought the record as it was while the call was under way.
@@ -274,10 +275,11 @@ impl<E: Entries, J: Clone> Machine<E, J> {
             return;
         };
         self.raise(&ticket.key, version);
-        let next =
-            |record: &Arc<Record>| record.version == version || !rule!(self, KeepTheNextVersion);
+        let next = |record: &Arc<Record>| {
+            record.version == version || !self.keeps(Rule::KeepTheNextVersion)
+        };
         match after.filter(next) {
-            Some(after) if call.clean || !rule!(self, KeepCleanCommits) => {
+            Some(after) if call.clean || !self.keeps(Rule::KeepCleanCommits) => {
                 let call = Call { clean: true, ..call };
                 self.keep(&call, ticket.key, after, elapsed);
             }
@@ -301,7 +303,7 @@ impl<E: Entries, J: Clone> Machine<E, J> {
         let Some(call) = self.take(ticket) else {
             return;
         };
-        if !rule!(self, DoubtWrites) {
+        if !self.keeps(Rule::DoubtWrites) {
             return;
         }
         self.changed(&ticket.key);
@@ -324,10 +326,11 @@ impl<E: Entries, J: Clone> Machine<E, J> {
 
     fn keep(&mut self, call: &Call<J>, key: Key, record: Arc<Record>, elapsed: Duration) {
         let version = record.version;
-        let current = |source: &Source| self.is_tracked(*source) || !rule!(self, KeepWhatIsTracked);
+        let current =
+            |source: &Source| self.is_tracked(*source) || !self.keeps(Rule::KeepWhatIsTracked);
         let source = call.source.filter(current);
-        let clean = call.clean || !rule!(self, KeepCleanLoads);
-        let new = version >= call.floor || !rule!(self, KeepAboveTheFloor);
+        let clean = call.clean || !self.keeps(Rule::KeepCleanLoads);
+        let new = version >= call.floor || !self.keeps(Rule::KeepAboveTheFloor);
         match (source, self.entries.get(&key)) {
             // Of two that disagree neither is kept: one of them is wrong about its source.
             (Some(source), Some(held))
@@ -368,7 +371,7 @@ impl<E: Entries, J: Clone> Machine<E, J> {
     /// A source is down, and does not come back.
     pub(super) fn down(&mut self, source: Source) {
         self.sources.retain(|tracked| tracked.source != source);
-        if rule!(self, ForgetWhenDown) {
+        if self.keeps(Rule::ForgetWhenDown) {
             self.entries.forget(source);
         }
         self.end_doubts(|doubt| doubt.source == Some(source));
@@ -388,10 +391,10 @@ impl<E: Entries, J: Clone> Machine<E, J> {
 
     /// A record may have changed, or be gone.
     pub(super) fn changed(&mut self, key: &Key) {
-        if rule!(self, NoticesDrop) {
+        if self.keeps(Rule::NoticesDrop) {
             self.entries.remove(key);
         }
-        if rule!(self, NoticesSpoil) {
+        if self.keeps(Rule::NoticesSpoil) {
             for call in self.under_way(key) {
                 call.clean = false;
             }
@@ -405,7 +408,7 @@ impl<E: Entries, J: Clone> Machine<E, J> {
 
     /// A source has answered a heartbeat that was sent at `sent`.
     pub(super) fn beat(&mut self, source: Source, sent: Duration, answered: Duration) {
-        let from = if rule!(self, LeaseFromSending) { sent } else { answered };
+        let from = if self.keeps(Rule::LeaseFromSending) { sent } else { answered };
         let until = from + self.terms.lease;
         for tracked in self.sources.iter_mut().filter(|tracked| tracked.source == source) {
             tracked.leased_until = tracked.leased_until.max(until);

@@ -23,9 +23,7 @@ pub(super) fn again(error: &Arc<Error>) -> Error {
         Error::Unreachable(_) => Error::Unreachable(cause),
         Error::Unanswered(_) => Error::Unanswered(cause),
         Error::Refused(_) => Error::Refused(cause),
-        Error::Unreadable { key, source } => {
-            Error::Unreadable { key: *key, source: source.clone() }
-        }
+        Error::Unreadable { key, source } => Error::Unreadable { key: *key, source: *source },
     }
 }
 
