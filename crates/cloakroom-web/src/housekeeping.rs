@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
 /// The most sessions that one sweep removes, and endings that it takes over.
-const BATCH: usize = 256;
+const BATCH: usize = 1024;
 /// The longest wait after failed sweeps, in pauses.
 const LONGEST_WAIT: u32 = 16;
 
