@@ -55,7 +55,11 @@
 //! tell it of every change that another one makes (`CLIENT TRACKING`, on the one connection that
 //! reads and writes use). Nothing of this happens before somebody listens. A server forgets keys
 //! beyond its `tracking-table-max-keys`, a million by default, and tells that they have changed:
-//! set it above the number of sessions that all nodes together have in their caches.
+//! set it above the number of sessions that all nodes together have in their caches, divided by the
+//! number of masters.
+//!
+//! A store made here has neither cache nor circuit breaker. `cloakroom::connect` puts both in front;
+//! by hand it is `near(Breaker::new(store, TokioTimer, options), options)`.
 
 mod about;
 mod backoff;

@@ -21,6 +21,12 @@ const FOR_SHARED_CACHES: [HeaderName; 2] =
     [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
 
 /// How tokens come in and go out. By default in the cookie of [`CookieConfig::default`].
+///
+/// Where nodes read from a cache, the version that a client has seen travels beside the token: in a
+/// cookie of its own, or in the header `Cloakroom-Version`. A client that keeps its token itself
+/// returns that header, as it came last, with its requests of the next seconds; else it may be shown
+/// for a moment what was before its own write. For a page of another origin, name it in
+/// `Access-Control-Expose-Headers` and `-Allow-Headers`.
 #[derive(Clone, Debug)]
 pub struct Transport {
     cookie: Option<Cookie>,

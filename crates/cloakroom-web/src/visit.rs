@@ -97,10 +97,12 @@ impl Visit {
         }
         client.get_or_init(|| Asking::of(head, setting));
         let mut brought = setting.brought(head);
-        if let Some(opened) = setting.open_known(head, &mut brought)
-            && session.set(opened.clone()).is_ok()
-        {
-            return Ok(opened);
+        if let Some(opened) = setting.open_known(head, &mut brought) {
+            if session.set(opened.clone()).is_ok() {
+                return Ok(opened);
+            }
+            // Somebody else is opening it, and may fail: nothing of the client may be missing then.
+            brought = setting.brought(head);
         }
         // In a box, so that a request that need not wait has nothing large to carry.
         let opening = session.get_or_try_init(|| setting.open(head, brought));

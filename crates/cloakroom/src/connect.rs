@@ -36,6 +36,10 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>, ConnectError> {
 }
 
 /// What is put in front of a store that is somewhere else. By default both.
+///
+/// All nodes of an application should have a cache, or none: a node without one tells its clients
+/// nothing of what they have written, and one with a cache may then show them what was before, for as
+/// long as it has not heard.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoreOptions {
     /// A cache, where the store tells of changes; see [`Near`](cloakroom_core::store::Near).

@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
         match self.uint()? {
             FORMAT => Ok(()),
             found if found > FORMAT => Err(Unreadable::TooNew { found }),
-            _ => Err(Unreadable::Malformed("a version of before 0.2 wrote it")),
+            _ => Err(Unreadable::Malformed("it is of an earlier format")),
         }
     }
 

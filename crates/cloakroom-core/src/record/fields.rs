@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::Field;
 
 /// Fields by their names, in the names' order.
@@ -47,6 +49,15 @@ impl Fields {
     /// Takes a field out.
     pub fn remove(&mut self, name: &str) -> Option<Field> {
         self.find(name).ok().map(|at| self.0.remove(at).1)
+    }
+
+    /// The same fields, each with memory of its own: what was read holds on to all that was read.
+    pub(crate) fn apart(&self) -> Self {
+        let alone = |field: &Field| Field {
+            version: field.version,
+            bytes: Bytes::copy_from_slice(&field.bytes),
+        };
+        Self(self.0.iter().map(|(name, field)| (name.clone(), alone(field))).collect())
     }
 
     /// How many there are.

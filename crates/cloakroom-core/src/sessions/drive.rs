@@ -395,6 +395,10 @@ impl<'a> Drive<'a> {
 
     /// Takes a newer base, and replays all edits on it.
     fn replay_on(&self, base: &Base) -> Result<()> {
+        // Also where the commit comes to nothing: the request may show what it has seen here.
+        if let Base::Stored(Stored { record, .. }) = base {
+            self.session.set_fence(record.version);
+        }
         self.session.rebase(base, 0)
     }
 

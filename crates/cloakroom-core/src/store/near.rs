@@ -35,7 +35,8 @@ const MOST_SHARDS: usize = 64;
 /// The least that a shard is made for, in bytes: a large session has to fit.
 const SHARD_BYTES: u64 = 1024 * 1024;
 
-/// How large a near cache is, and how long it trusts what it has.
+/// How large a near cache is, and how long it trusts what it has. All nodes of an application should
+/// have the same but for the size: a fence has to outlive the longest lease of any.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NearOptions {
     /// About how many bytes of memory records may take. Default 64 MiB.
@@ -73,7 +74,10 @@ pub enum NoNear {
     #[error("this store does not tell of changes: a cache in front of it would show old sessions")]
     NoFeed,
     /// The options contradict each other.
-    #[error("a near cache's lease must be longer than its heartbeat, and its fence than both")]
+    #[error(
+        "a near cache's heartbeat must not be zero, its lease longer than that, and its fence longer \
+         than both together"
+    )]
     Options,
 }
 
@@ -142,10 +146,11 @@ impl<S: Store> Near<S> {
     /// Where the store has no feed, and where the options contradict each other.
     pub fn new(store: S, timer: impl Timer, options: NearOptions) -> Result<Self, NoNear> {
         let NearOptions { bytes, heartbeat, lease, fence, .. } = options;
-        if heartbeat >= lease || heartbeat + lease >= fence {
+        let settle = heartbeat.saturating_add(lease);
+        if heartbeat.is_zero() || heartbeat >= lease || settle >= fence {
             return Err(NoNear::Options);
         }
-        let terms = Terms { lease, settle: heartbeat + lease };
+        let terms = Terms { lease, settle };
         let count = usize::try_from(bytes / SHARD_BYTES).unwrap_or(MOST_SHARDS);
         let count = count.clamp(1, MOST_SHARDS);
         let shard = |_| {

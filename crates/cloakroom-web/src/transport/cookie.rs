@@ -323,8 +323,10 @@ impl Cookie {
         &self.fence_name
     }
 
-    /// What `Set-Cookie` says of the fence, which lives for whole seconds.
+    /// What `Set-Cookie` says of the fence.
     pub(super) fn fence(&self, version: u64, lifetime: Duration, https: bool) -> String {
+        // Whole seconds, and never fewer than asked for.
+        let lifetime = Duration::from_secs(lifetime.as_millis().div_ceil(1000) as u64);
         self.cookie(&self.fence_name, &version.to_string(), Some(lifetime), https)
     }
 

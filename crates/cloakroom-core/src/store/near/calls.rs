@@ -87,7 +87,7 @@ impl<S: Store> Inner<S> {
         };
         match &outcome {
             Ok(Outcome::Done { version }) => {
-                call.committed(*version, after.filter(|_| kept.is_some()));
+                call.committed(*version, kept.zip(after));
             }
             Ok(Outcome::Conflict(record)) => call.brought(record),
             Ok(Outcome::Gone | Outcome::Barred) => call.removed(),
@@ -127,8 +127,15 @@ impl<S: Store> Call<S> {
         self.end(|machine, ticket, elapsed| machine.brought(ticket, record, elapsed));
     }
 
-    pub(super) fn committed(self, version: u64, after: Option<Arc<Record>>) {
-        self.end(|machine, ticket, elapsed| machine.committed(ticket, version, after, elapsed));
+    /// A commit is done, built on what was kept.
+    pub(super) fn committed(self, version: u64, built: Option<(Arc<Record>, Arc<Record>)>) {
+        let built = built.map(|(base, after)| {
+            // Of a record that has shrunk, what is left would hold on to all that was read.
+            let shrunk = after.size() < base.size();
+            let apart = || Arc::new(Record { fields: after.fields.apart(), ..(*after).clone() });
+            (base.mark, if shrunk { apart() } else { after })
+        });
+        self.end(|machine, ticket, elapsed| machine.committed(ticket, version, built, elapsed));
     }
 
     pub(super) fn removed(self) {

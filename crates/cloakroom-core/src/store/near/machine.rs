@@ -12,7 +12,7 @@ use quick_cache::DefaultHashBuilder;
 
 use super::super::feed::Source;
 use super::super::reading::Wanted;
-use crate::record::Record;
+use crate::record::{Mark, Record};
 use crate::time::Timestamp;
 use crate::token::Key;
 
@@ -128,6 +128,7 @@ pub(super) enum Rule {
     KeepCleanCommits,
     KeepTheNextVersion,
     BuildOnTheSource,
+    BuildOnWhatIsHeld,
     JoinCleanLoads,
     JoinUnderLease,
     NoticesDrop,
@@ -191,7 +192,7 @@ impl<E: Entries, J: Clone> Machine<E, J> {
         let served = (entry.source == source || !self.keeps(Rule::ServeFromTheSource))
             && (self.is_leased(source, at.elapsed) || !self.keeps(Rule::ServeUnderLease))
             && self.is_wanted(wanted, &entry.record, at.now);
-        let settled = at.elapsed >= entry.since + self.terms.settle;
+        let settled = at.elapsed >= entry.since.saturating_add(self.terms.settle);
         served.then(|| (Arc::clone(&entry.record), settled))
     }
 
@@ -263,22 +264,28 @@ impl<E: Entries, J: Clone> Machine<E, J> {
         drop(self.take(ticket));
     }
 
-    /// A commit is done; `after` is what it has made of the record that it was built on.
+    /// A commit is done; `built` has the mark of the record that it was built on, and what it has
+    /// made of that.
     pub(super) fn committed(
         &mut self,
         ticket: Ticket,
         version: u64,
-        after: Option<Arc<Record>>,
+        built: Option<(Mark, Arc<Record>)>,
         elapsed: Duration,
     ) {
         let Some(call) = self.take(ticket) else {
             return;
         };
+        // What was built on anything but what is held lacks what came in between: a touch, which
+        // keeps the version.
+        let held = self.entries.get(&ticket.key).map(|entry| entry.record.mark);
+        let after =
+            built.filter(|(base, _)| held == Some(*base) || !self.keeps(Rule::BuildOnWhatIsHeld));
         self.raise(&ticket.key, version);
         let next = |record: &Arc<Record>| {
             record.version == version || !self.keeps(Rule::KeepTheNextVersion)
         };
-        match after.filter(next) {
+        match after.map(|(_, after)| after).filter(next) {
             Some(after) if call.clean || !self.keeps(Rule::KeepCleanCommits) => {
                 let call = Call { clean: true, ..call };
                 self.keep(&call, ticket.key, after, elapsed);
@@ -409,7 +416,7 @@ impl<E: Entries, J: Clone> Machine<E, J> {
     /// A source has answered a heartbeat that was sent at `sent`.
     pub(super) fn beat(&mut self, source: Source, sent: Duration, answered: Duration) {
         let from = if self.keeps(Rule::LeaseFromSending) { sent } else { answered };
-        let until = from + self.terms.lease;
+        let until = from.saturating_add(self.terms.lease);
         for tracked in self.sources.iter_mut().filter(|tracked| tracked.source == source) {
             tracked.leased_until = tracked.leased_until.max(until);
         }

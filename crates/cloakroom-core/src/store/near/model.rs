@@ -7,9 +7,10 @@ mod scenes;
 mod world;
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 use self::scenes::*;
-use self::world::{Event, World};
+use self::world::{Event, World, key, record};
 use super::machine::Rule;
 
 /// Explores everything that can happen: how many states there are, or the shortest way to one that
@@ -105,8 +106,8 @@ fn every_rule_is_needed() {
         (&[ServeFromTheSource], Wire::Shared, A_MOVE),
         (&[KeepCleanLoads], Wire::Apart, LATE_NOTICES),
         (&[KeepAboveTheFloor], Wire::Apart, OWN_COMMITS),
-        (&[KeepCleanCommits], Wire::Shared, GIVING_UP),
-        (&[KeepTheNextVersion], Wire::Shared, OWN_COMMITS),
+        (&[KeepCleanCommits, BuildOnWhatIsHeld], Wire::Shared, GIVING_UP),
+        (&[KeepTheNextVersion, BuildOnWhatIsHeld], Wire::Shared, OWN_COMMITS),
         (&[BuildOnTheSource, ForgetWhenDown], Wire::Shared, A_FAILOVER),
         (&[KeepWhatIsTracked, ServeFromTheSource], Wire::Apart, A_CUT),
         (&[JoinCleanLoads], Wire::Apart, AN_ENDING),
@@ -122,4 +123,21 @@ fn every_rule_is_needed() {
         .map(|(rules, wire, _)| (rules, wire))
         .collect();
     assert!(needless.is_empty(), "leaving these out broke nothing: {needless:?}");
+}
+
+/// Touches keep the version: of two that were built on one record, neither has the other, and what
+/// is in the store has both.
+#[test]
+fn of_two_touches_built_on_one_record_none_is_kept_alone() {
+    let mut world = World::new(Wire::Shared, NOTHING, &[]);
+    let (machine, source) = (&mut world.machine, world.source);
+    let load = machine.send(key(), source, Duration::ZERO);
+    machine.brought(load, record((1, 0)), Duration::ZERO);
+    let base = record((1, 0)).mark;
+    let touches = [1, 2].map(|_| machine.send(key(), source, Duration::ZERO));
+    for (content, touch) in [1, 2].into_iter().zip(touches) {
+        let built = Some((base, record((1, content))));
+        machine.committed(touch, 1, built, Duration::ZERO);
+    }
+    assert!(machine.base(&key(), source).is_none());
 }

@@ -1,5 +1,10 @@
 //! What may happen in one exploration, and how often.
 
+/// How many ticks a lease is long: no record is shown that was replaced so long ago.
+pub(super) const LEASE: u64 = 2;
+/// How many ticks a heartbeat's answer may take.
+pub(super) const PATIENCE: u64 = 1;
+
 /// How calls and notices travel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Wire {
@@ -27,7 +32,7 @@ pub(super) struct Scene {
     pub(super) failovers: u8,
 }
 
-const NOTHING: Scene = Scene {
+pub(super) const NOTHING: Scene = Scene {
     reads: 0,
     commits: 0,
     others: 0,

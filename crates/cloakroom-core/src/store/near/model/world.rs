@@ -6,22 +6,17 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::scenes::{Scene, Wire};
-use crate::record::Record;
+use super::scenes::{LEASE, PATIENCE, Scene, Wire};
+use crate::record::{Mark, Record};
 use crate::store::feed::Source;
 use crate::store::near::machine::{Entries, Entry, Machine, Moment, Read, Rule, Terms, Ticket};
 use crate::store::reading::Wanted;
 use crate::time::Timestamp;
 use crate::token::{Key, Kind};
 
-/// How many ticks a lease is long: no record is shown that was replaced so long ago.
-const LEASE: u64 = 2;
-/// How many ticks a heartbeat's answer may take.
-const PATIENCE: u64 = 1;
-
 /// One place for one entry.
 #[derive(Clone, Default, Debug)]
-struct Slot(Option<Entry>);
+pub(super) struct Slot(Option<Entry>);
 
 impl Entries for Slot {
     fn get(&self, _key: &Key) -> Option<&Entry> {
@@ -105,8 +100,8 @@ pub(super) struct World {
     /// The highest version that the client has seen.
     seen: u64,
     bits: u32,
-    machine: Machine<Slot, Ticket>,
-    source: Option<Source>,
+    pub(super) machine: Machine<Slot, Ticket>,
+    pub(super) source: Option<Source>,
     sources: u64,
     /// Whether the server remembers that this node has read the record.
     tracked: bool,
@@ -119,13 +114,14 @@ pub(super) struct World {
 
 type Broken = Result<(), String>;
 
-fn key() -> Key {
+pub(super) fn key() -> Key {
     Key::lowest(Kind::Session)
 }
 
-fn record((version, content): (u64, u64)) -> Arc<Record> {
+pub(super) fn record((version, content): (u64, u64)) -> Arc<Record> {
     let mut record = Record::new(None, Timestamp::from_millis(content));
     record.version = version;
+    record.mark = Mark::from_bytes(&content.to_be_bytes()).unwrap();
     Arc::new(record)
 }
 
@@ -418,8 +414,11 @@ impl World {
                 }
             }
             (Reply::Done(version), Work::Commit(bit)) => {
-                let after = base.map(|(version, content)| record((version + 1, content | bit)));
-                self.machine.committed(ticket, version, after, elapsed);
+                let built = base.map(|(version, content)| {
+                    let mark = record((version, content)).mark;
+                    (mark, record((version + 1, content | bit)))
+                });
+                self.machine.committed(ticket, version, built, elapsed);
                 self.acknowledge(version);
             }
             _ => self.machine.removed(ticket),

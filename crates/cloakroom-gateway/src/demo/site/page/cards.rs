@@ -46,7 +46,7 @@ fn behind(node: &Node, view: &View) -> Markup {
             "Nobody is signed in, and there is no session yet: looking at this page makes none. "
             "Sign in or count a visit, and then look at node " (node.name.other()) "."
         } @else {
-            "Node " (node.name) " read your session from " (node.kind) " to show you this page."
+            "Node " (node.name) " has your session from " (node.kind) " to show you this page."
             @if let Some(step) = view.trail.first() {
                 " Its last change was made "
                 @if step.node == node.name { "here" } @else { "by node " (step.node) }
