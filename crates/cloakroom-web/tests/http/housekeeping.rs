@@ -58,10 +58,10 @@ async fn house(sessions: usize) -> House {
 
 #[tokio::test(start_paused = true)]
 async fn everything_that_is_over_is_swept_in_batches() {
-    let mut house = house(600).await;
+    let mut house = house(2500).await;
     let _housekeeping = Housekeeping::start(&house.sessions, EVERY);
     house.clock.advance(A_DAY);
-    for _ in 0..600 {
+    for _ in 0..2500 {
         assert_eq!(house.endings.recv().await, Some(Ended::Idle));
     }
     assert_eq!(house.sessions.count().await.unwrap(), 0);
