@@ -135,6 +135,15 @@ impl Commit {
             && self.ends_at.is_none()
     }
 
+    /// Whether it changes whatever record it is applied to: a removal may find nothing to remove.
+    pub(crate) fn surely_changes(&self) -> bool {
+        self.fields.values().any(|change| change.to.is_some())
+            || matches!(self.rotation, Some(Rotation::Replace { .. } | Rotation::Offer { .. }))
+            || self.sign_in.is_some()
+            || self.idle.is_some()
+            || self.ends_at.is_some()
+    }
+
     /// A commit that changes nothing yet. Sent as it is, it checks that the session is there.
     pub fn new(opened_under: Option<Proof>, room: Room) -> Self {
         Self {

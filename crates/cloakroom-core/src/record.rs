@@ -271,6 +271,14 @@ impl Record {
         size_of::<Self>() + self.size() + self.fields.len() * FIELD
     }
 
+    /// The same record, with memory of its own for everything: what was read from a store holds on
+    /// to all that was read.
+    pub(crate) fn apart(&self) -> Self {
+        let own = |(name, value): (&String, &Bytes)| (name.clone(), Bytes::copy_from_slice(value));
+        let unknown = self.unknown.iter().map(own).collect();
+        Self { fields: self.fields.apart(), unknown, ..self.clone() }
+    }
+
     /// Bytes of all attributes, names included: what a limit on bytes counts.
     pub fn size(&self) -> usize {
         self.fields.iter().map(|(name, field)| name.len() + field.bytes.len()).sum()

@@ -1,5 +1,6 @@
 //! The scripts, and their invocation: by hash, and whole where the server does not have them yet.
 
+use std::fmt;
 use std::io::Write;
 
 use cloakroom_core::store::Result;
@@ -51,7 +52,7 @@ pub(crate) struct Code {
 }
 
 /// One script's keys and arguments.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Call {
     bucket: u8,
     keys: Vec<String>,
@@ -59,6 +60,13 @@ pub(crate) struct Call {
     bytes: Vec<u8>,
     /// Where each ends.
     ends: Vec<usize>,
+}
+
+impl fmt::Debug for Call {
+    /// Prints no argument: among them are users' values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({:?}, {} arguments)", self.keys, self.ends.len())
+    }
 }
 
 impl Call {

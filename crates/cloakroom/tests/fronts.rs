@@ -58,5 +58,5 @@ async fn options_of_a_cache_that_contradict_each_other_are_an_error() {
     let cache = Some(NearOptions { lease, ..NearOptions::default() });
     let options = StoreOptions { cache, ..StoreOptions::default() };
     let error = connect_with(&server.url(), &options).await.expect_err("no lease is so short");
-    assert!(error.to_string().contains("lease must be longer"), "{error}");
+    assert!(error.to_string().contains("its lease longer than that"), "{error}");
 }

@@ -59,14 +59,20 @@ impl Sessions {
         // In a box: whoever may commit carries little, and most that may do not.
         let work = Box::pin(async {
             let _one_commit_at_a_time = session.inner.gate.lock().await;
-            if session.is_lost() {
-                return Err(Error::OutcomeUnknown);
-            }
-            drive.run(computed).await
+            let outcome = match session.is_lost() {
+                true => Err(Error::OutcomeUnknown),
+                false => drive.run(computed).await,
+            };
+            // Before anybody else's turn: the edits of an unknown commit must not go out again.
+            drive.settle(&outcome);
+            outcome
         });
         let done = within(&*self.inner.timer, self.policy().deadline, work).await;
-        let outcome = done.unwrap_or(Err(Error::DeadlinePassed));
-        drive.settle(&outcome);
+        let outcome = done.unwrap_or_else(|| {
+            let passed = Err(Error::DeadlinePassed);
+            drive.settle(&passed);
+            passed
+        });
         // Listeners are told outside the deadline and the queue: theirs is other people's code.
         for ending in std::mem::take(&mut drive.endings) {
             self.announce(&ending).await;

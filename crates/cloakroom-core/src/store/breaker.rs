@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::circuit::Circuit;
+use self::circuit::{Circuit, Pass};
 use super::{
     Announce, Built, Capabilities, Created, Directory, Endings, Error, Feed, Keep, Loaded, Result,
     Store, Wanted,
@@ -80,21 +80,22 @@ impl<S: Store> Breaker<S> {
 
     async fn ask<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let began = self.timer.elapsed();
-        if let Err(again_in) = self.circuit().admit(began) {
-            return Err(Error::Unreachable(Open { again_in }.into()));
-        }
-        let mut asking = Asking { breaker: self, began, answered: false };
+        let pass = match self.circuit().admit(began) {
+            Ok(pass) => pass,
+            Err(again_in) => return Err(Error::Unreachable(Open { again_in }.into())),
+        };
+        let mut asking = Asking { breaker: self, pass, began, answered: false };
         let answer = call.await;
         asking.answered = true;
         match &answer {
-            Err(Error::Unreachable(_) | Error::Unanswered(_)) => self.failed(),
+            Err(Error::Unreachable(_) | Error::Unanswered(_)) => self.failed(pass),
             Ok(_) | Err(Error::Refused(_) | Error::Unreadable { .. }) => self.answered(),
         }
         answer
     }
 
-    fn failed(&self) {
-        let opened = self.circuit().failed(self.timer.elapsed());
+    fn failed(&self, pass: Pass) {
+        let opened = self.circuit().failed(pass, self.timer.elapsed());
         if opened {
             tracing::warn!(store = ?self.store, "the session store does not answer: it is left alone for a while");
         }
@@ -121,6 +122,7 @@ impl<S: Store> Breaker<S> {
 /// A call under way. One that is given up has failed where it was slow, and else says nothing.
 struct Asking<'a, S: Store> {
     breaker: &'a Breaker<S>,
+    pass: Pass,
     began: Duration,
     answered: bool,
 }
@@ -132,9 +134,9 @@ impl<S: Store> Drop for Asking<'_, S> {
         }
         let waited = self.breaker.timer.elapsed().saturating_sub(self.began);
         if waited >= self.breaker.options.slow {
-            self.breaker.failed();
+            self.breaker.failed(self.pass);
         } else {
-            self.breaker.circuit().said_nothing();
+            self.breaker.circuit().said_nothing(self.pass);
         }
     }
 }

@@ -9,6 +9,14 @@ use super::BreakerOptions;
 pub(super) struct Circuit {
     options: BreakerOptions,
     state: State,
+    trials: u64,
+}
+
+/// A call that may be made: one of many, or the one that tries, by its number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pass {
+    Plain,
+    Trial(u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -23,25 +31,31 @@ enum State {
 
 impl Circuit {
     pub(super) fn new(options: BreakerOptions) -> Self {
-        Self { options, state: State::Closed { failures: 0 } }
+        Self { options, state: State::Closed { failures: 0 }, trials: 0 }
     }
 
     /// Whether a call may be made at `now`; if not, in how long the store is asked again.
-    pub(super) fn admit(&mut self, now: Duration) -> Result<(), Duration> {
+    pub(super) fn admit(&mut self, now: Duration) -> Result<Pass, Duration> {
         match self.state {
-            State::Closed { .. } => Ok(()),
-            State::Open { until, pause } if until <= now => {
-                self.state = State::Trying { since: now, pause };
-                Ok(())
-            }
+            State::Closed { .. } => Ok(Pass::Plain),
+            State::Open { until, pause } if until <= now => Ok(self.trial(now, pause)),
             State::Open { until, .. } => Err(until - now),
             // A trial of which nothing is heard any more does not shut out all others.
-            State::Trying { since, pause } if since + self.options.longest_pause <= now => {
-                self.state = State::Trying { since: now, pause };
-                Ok(())
+            State::Trying { since, pause } if self.longest_after(since) <= now => {
+                Ok(self.trial(now, pause))
             }
             State::Trying { pause, .. } => Err(pause),
         }
+    }
+
+    fn trial(&mut self, now: Duration, pause: Duration) -> Pass {
+        self.trials += 1;
+        self.state = State::Trying { since: now, pause };
+        Pass::Trial(self.trials)
+    }
+
+    fn longest_after(&self, since: Duration) -> Duration {
+        since.saturating_add(self.options.longest_pause)
     }
 
     /// The store has answered; whether that closes the circuit.
@@ -51,8 +65,9 @@ impl Circuit {
         was_open
     }
 
-    /// A call has failed at `now`; whether that opens the circuit.
-    pub(super) fn failed(&mut self, now: Duration) -> bool {
+    /// A call has failed at `now`; whether that opens the circuit. One that was made before it
+    /// opened says nothing new.
+    pub(super) fn failed(&mut self, pass: Pass, now: Duration) -> bool {
         let BreakerOptions { failures: most, pause: first, longest_pause, .. } = self.options;
         match self.state {
             State::Closed { failures } if failures + 1 < most => {
@@ -60,22 +75,23 @@ impl Circuit {
                 false
             }
             State::Closed { .. } => {
-                self.state = State::Open { until: now + first, pause: first };
+                self.state = State::Open { until: now.saturating_add(first), pause: first };
                 true
             }
-            State::Trying { pause, .. } => {
-                let pause = (pause * 2).min(longest_pause);
-                self.state = State::Open { until: now + pause, pause };
+            State::Trying { pause, .. } if pass == Pass::Trial(self.trials) => {
+                let pause = pause.saturating_mul(2).min(longest_pause);
+                self.state = State::Open { until: now.saturating_add(pause), pause };
                 false
             }
-            // Made before the circuit opened.
-            State::Open { .. } => false,
+            State::Trying { .. } | State::Open { .. } => false,
         }
     }
 
     /// A call was given up before anything could be learnt from it. Another one may try.
-    pub(super) fn said_nothing(&mut self) {
-        if let State::Trying { since, pause } = self.state {
+    pub(super) fn said_nothing(&mut self, pass: Pass) {
+        if let State::Trying { since, pause } = self.state
+            && pass == Pass::Trial(self.trials)
+        {
             self.state = State::Open { until: since, pause };
         }
     }
@@ -89,7 +105,7 @@ mod tests {
 
     fn opened() -> Circuit {
         let mut circuit = Circuit::new(BreakerOptions::default());
-        let opened: Vec<bool> = (0..8).map(|_| circuit.failed(MS(0))).collect();
+        let opened: Vec<bool> = (0..8).map(|_| circuit.failed(Pass::Plain, MS(0))).collect();
         assert_eq!(opened, [[false; 7].as_slice(), &[true]].concat());
         circuit
     }
@@ -98,11 +114,11 @@ mod tests {
     fn an_answer_between_failures_keeps_it_closed() {
         let mut circuit = Circuit::new(BreakerOptions::default());
         for now in 0..100 {
-            assert!(!circuit.failed(MS(now)));
+            assert!(!circuit.failed(Pass::Plain, MS(now)));
             if now % 7 == 6 {
                 assert!(!circuit.answered());
             }
-            assert_eq!(circuit.admit(MS(now)), Ok(()));
+            assert_eq!(circuit.admit(MS(now)), Ok(Pass::Plain));
         }
     }
 
@@ -110,14 +126,15 @@ mod tests {
     fn one_call_at_a_time_tries_a_store_that_is_left_alone() {
         let mut circuit = opened();
         assert_eq!(circuit.admit(MS(100)), Err(MS(150)));
-        assert_eq!(circuit.admit(MS(250)), Ok(()));
+        let trial = circuit.admit(MS(250)).unwrap();
         assert_eq!(circuit.admit(MS(250)), Err(MS(250)), "one tries, the others do not wait");
-        assert!(!circuit.failed(MS(300)));
+        assert!(!circuit.failed(Pass::Plain, MS(300)), "made before");
+        assert!(!circuit.failed(trial, MS(300)));
         assert_eq!(circuit.admit(MS(300)), Err(MS(500)), "the pause doubles");
-        assert_eq!(circuit.admit(MS(800)), Ok(()));
+        assert!(circuit.admit(MS(800)).is_ok());
         assert!(circuit.answered());
-        assert_eq!(circuit.admit(MS(800)), Ok(()));
-        assert_eq!(circuit.admit(MS(800)), Ok(()));
+        assert!(circuit.admit(MS(800)).is_ok());
+        assert!(circuit.admit(MS(800)).is_ok());
     }
 
     #[test]
@@ -126,8 +143,8 @@ mod tests {
         let mut now = MS(0);
         for _ in 0..20 {
             now += MS(4000);
-            assert_eq!(circuit.admit(now), Ok(()));
-            circuit.failed(now);
+            let trial = circuit.admit(now).unwrap();
+            circuit.failed(trial, now);
         }
         assert_eq!(circuit.admit(now), Err(MS(4000)));
     }
@@ -135,19 +152,21 @@ mod tests {
     #[test]
     fn a_trial_that_tells_nothing_lets_another_one_try() {
         let mut circuit = opened();
-        assert_eq!(circuit.admit(MS(250)), Ok(()));
-        circuit.said_nothing();
-        assert_eq!(circuit.admit(MS(251)), Ok(()));
+        let trial = circuit.admit(MS(250)).unwrap();
+        circuit.said_nothing(Pass::Plain);
+        assert!(circuit.admit(MS(251)).is_err(), "not the trial");
+        circuit.said_nothing(trial);
+        assert!(circuit.admit(MS(251)).is_ok());
         assert!(circuit.admit(MS(252)).is_err());
-        assert_eq!(circuit.admit(MS(4251)), Ok(()), "one that is never heard of again");
+        assert!(circuit.admit(MS(4251)).is_ok(), "one that is never heard of again");
     }
 
     #[test]
     fn late_failures_prolong_nothing_and_a_late_answer_closes() {
         let mut circuit = opened();
-        assert!(!circuit.failed(MS(200)));
+        assert!(!circuit.failed(Pass::Plain, MS(200)));
         assert_eq!(circuit.admit(MS(249)), Err(MS(1)));
         assert!(circuit.answered());
-        assert_eq!(circuit.admit(MS(249)), Ok(()));
+        assert!(circuit.admit(MS(249)).is_ok());
     }
 }

@@ -87,7 +87,9 @@ impl<S: Store> Inner<S> {
         };
         match &outcome {
             Ok(Outcome::Done { version }) => {
-                call.committed(*version, kept.zip(after));
+                // What may have changed nothing there says nothing of what is there.
+                let sure = commit.is_touch() || commit.surely_changes();
+                call.committed(*version, kept.zip(after).filter(|_| sure));
             }
             Ok(Outcome::Conflict(record)) => call.brought(record),
             Ok(Outcome::Gone | Outcome::Barred) => call.removed(),
@@ -132,8 +134,7 @@ impl<S: Store> Call<S> {
         let built = built.map(|(base, after)| {
             // Of a record that has shrunk, what is left would hold on to all that was read.
             let shrunk = after.size() < base.size();
-            let apart = || Arc::new(Record { fields: after.fields.apart(), ..(*after).clone() });
-            (base.mark, if shrunk { apart() } else { after })
+            (base.mark, if shrunk { Arc::new(after.apart()) } else { after })
         });
         self.end(|machine, ticket, elapsed| machine.committed(ticket, version, built, elapsed));
     }

@@ -4,14 +4,18 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
+use std::time::Duration;
 
-use futures_util::future::{join_all, select};
+use futures_util::future::{Either, join_all, select};
 use futures_util::task::AtomicWaker;
 
 use super::{Inner, locked};
-use crate::store::Store;
 use crate::store::feed::Source;
+use crate::store::{Error, Store};
 use crate::time::within;
+
+/// How long a source that has come up waits for its first heartbeat.
+const SHORTEST: Duration = Duration::from_millis(20);
 
 /// Wakes the driver before its time.
 #[derive(Default, Debug)]
@@ -47,8 +51,12 @@ pub(super) async fn drive<S: Store>(cache: Weak<Inner<S>>, wake: Arc<Wake>) {
         let took = inner.timer.elapsed().saturating_sub(began);
         let next = inner.timer.sleep(inner.options.heartbeat.saturating_sub(took));
         // While it waits, the driver keeps nothing alive.
+        let timer = Arc::clone(&inner.timer);
         drop(inner);
-        select(next, Box::pin(wake.asked())).await;
+        if let Either::Right((_, next)) = select(next, Box::pin(wake.asked())).await {
+            // However often sources come up, there are not many rounds.
+            select(next, timer.sleep(SHORTEST)).await;
+        }
     }
 }
 
@@ -65,11 +73,14 @@ impl<S: Store> Inner<S> {
             self.each_shard(|machine| machine.beat(source, sent, answered));
             return;
         }
-        if let Some(Err(error)) = &answer {
-            let error: &dyn std::error::Error = error;
-            tracing::debug!(error, "a feed has not answered its heartbeat");
-        }
         self.each_shard(|machine| machine.flushed(source));
-        feed.reset(source);
+        if let Some(Err(error)) = &answer {
+            let cause: &dyn std::error::Error = error;
+            tracing::debug!(error = cause, "a feed has not answered its heartbeat");
+        }
+        // A server that refuses to write is there: another connection would not please it more.
+        if !matches!(answer, Some(Err(Error::Refused(_)))) {
+            feed.reset(source);
+        }
     }
 }

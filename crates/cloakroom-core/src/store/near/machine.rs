@@ -74,6 +74,8 @@ pub(super) struct Machine<E, J> {
     pub(super) entries: E,
     pub(super) terms: Terms,
     sources: Vec<Tracked>,
+    /// Since when a write is in doubt that was sent where nothing is tracked: any key's.
+    unsure: Option<Duration>,
     /// Only keys that have a call under way, or in doubt.
     calls: HashMap<Key, Calls<J>, DefaultHashBuilder>,
     last: u64,
@@ -112,7 +114,7 @@ struct Call<J> {
 /// A write that was given up: it may still be carried out, and nobody may tell.
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
-    source: Option<Source>,
+    source: Source,
     since: Duration,
 }
 
@@ -144,6 +146,7 @@ impl<E: Entries, J: Clone> Machine<E, J> {
             entries,
             terms,
             sources: Vec::new(),
+            unsure: None,
             calls: HashMap::default(),
             last: 0,
             #[cfg(test)]
@@ -231,7 +234,7 @@ impl<E: Entries, J: Clone> Machine<E, J> {
         let source = source.filter(|source| self.is_tracked(*source));
         let leased = source.is_some_and(|source| self.is_leased(source, elapsed));
         let calls = self.calls.entry(key).or_insert_with(Calls::new);
-        let clean = calls.doubts.is_empty();
+        let clean = calls.doubts.is_empty() && self.unsure.is_none();
         calls.under_way.push(Call { number, source, clean, floor: 0, leased, join: None });
         Ticket { key, number }
     }
@@ -314,10 +317,14 @@ impl<E: Entries, J: Clone> Machine<E, J> {
             return;
         }
         self.changed(&ticket.key);
-        let alive = call.source.is_none_or(|source| self.is_tracked(source));
-        if alive {
-            let doubt = Doubt { source: call.source, since: elapsed };
-            self.calls.entry(ticket.key).or_insert_with(Calls::new).doubts.push(doubt);
+        match call.source {
+            Some(source) if self.is_tracked(source) => {
+                let doubt = Doubt { source, since: elapsed };
+                self.calls.entry(ticket.key).or_insert_with(Calls::new).doubts.push(doubt);
+            }
+            Some(_) => {}
+            // Not noted by key: where nothing is ever tracked, there would be no end of them.
+            None => self.unsure = Some(elapsed),
         }
     }
 
@@ -345,8 +352,11 @@ impl<E: Entries, J: Clone> Machine<E, J> {
             {
                 self.entries.remove(&key);
             }
-            (Some(source), _) if clean && new => {
-                self.entries.insert(key, Entry { record, source, since: elapsed });
+            (Some(source), held) if clean && new => {
+                // The same once more is no younger.
+                let same = |held: &&Entry| held.source == source && held.record.mark == record.mark;
+                let since = held.filter(same).map_or(elapsed, |held| held.since);
+                self.entries.insert(key, Entry { record, source, since });
             }
             _ => {}
         }
@@ -381,7 +391,7 @@ impl<E: Entries, J: Clone> Machine<E, J> {
         if self.keeps(Rule::ForgetWhenDown) {
             self.entries.forget(source);
         }
-        self.end_doubts(|doubt| doubt.source == Some(source));
+        self.end_doubts(|doubt| doubt.source == source);
     }
 
     /// Everything that came from a source may be old: it begins anew, with nothing.
@@ -421,9 +431,8 @@ impl<E: Entries, J: Clone> Machine<E, J> {
             tracked.leased_until = tracked.leased_until.max(until);
         }
         // What was given up before went ahead of the heartbeat, or goes nowhere.
-        self.end_doubts(|doubt| {
-            doubt.since < sent && doubt.source.is_none_or(|asked| asked == source)
-        });
+        self.end_doubts(|doubt| doubt.since < sent && doubt.source == source);
+        self.unsure.take_if(|since| *since < sent);
     }
 
     fn end_doubts(&mut self, ended: impl Fn(&Doubt) -> bool) {
