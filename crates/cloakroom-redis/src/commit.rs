@@ -34,14 +34,8 @@ pub(crate) struct Signed {
     pub(crate) former: Option<(String, u64)>,
 }
 
-/// The script's keys and arguments for `commit`, which is built on a record where that is known.
-pub(crate) fn call(
-    layout: &Layout,
-    key: Key,
-    commit: &Commit,
-    built: Option<Built<'_>>,
-    now: Timestamp,
-) -> Call {
+/// The script's keys and arguments for `commit`.
+pub(crate) fn call(layout: &Layout, key: Key, commit: &Commit, now: Timestamp) -> Call {
     let mut call = Call::on([layout.record(key), layout.deadlines(Index::of(key))]);
     let opened_under = commit.opened_under.as_ref().map(|proof| proof.as_bytes().as_slice());
     call.number(now.millis())
@@ -58,21 +52,26 @@ pub(crate) fn call(
             .arg(operation(change))
             .arg(change.to.as_deref().unwrap_or_default());
     }
-    match built {
-        Some(built) => made(&mut call, built, now),
-        None => drop(call.arg("")),
-    }
     call
 }
 
-/// What the sender has made of the record, and how the one that it has built on is known.
-fn made(call: &mut Call, Built { base, after }: Built<'_>, now: Timestamp) {
-    let deadline = after.deadline();
-    let (score, backstop) = match deadline == base.deadline() {
-        true => (String::new(), String::new()),
-        false => (score(deadline), backstop(deadline, now)),
-    };
-    call.arg(encode(after)).arg(score).arg(backstop).arg(base.marked());
+/// The keys and arguments that write what the sender has made of the record.
+pub(crate) fn put(
+    layout: &Layout,
+    key: Key,
+    Built { base, after }: Built<'_>,
+    now: Timestamp,
+) -> Call {
+    let (name, deadline) = (layout.record(key), after.deadline());
+    if deadline == base.deadline() {
+        let mut call = Call::on([name]);
+        call.arg(base.marked()).arg(encode(after));
+        return call;
+    }
+    let mut call = Call::on([name, layout.deadlines(Index::of(key))]);
+    call.arg(base.marked()).arg(encode(after)).arg(key.as_bytes());
+    call.arg(score(deadline)).arg(backstop(deadline, now));
+    call
 }
 
 fn operation(change: &Change) -> Vec<u8> {
@@ -173,15 +172,9 @@ impl Terms {
 }
 
 /// Reads the script's answer.
-pub(crate) fn applied(
-    key: Key,
-    commit: &Commit,
-    built: Option<Built<'_>>,
-    answer: Value,
-) -> Result<Applied> {
+pub(crate) fn applied(key: Key, commit: &Commit, answer: Value) -> Result<Applied> {
     let unexpected = || fault::unexpected("the commit script");
     let outcome = match answer {
-        Value::Nil => return built.map(|built| as_made(commit, built)).ok_or_else(unexpected),
         Value::Int(-1) => Outcome::Gone,
         Value::Int(-2) => Outcome::Refused(Limit::Fields { most: commit.room.fields }),
         Value::Int(-3) => Outcome::Refused(Limit::Bytes { most: commit.room.bytes }),
@@ -195,7 +188,7 @@ pub(crate) fn applied(
 }
 
 /// What became of a commit that was written as its sender has made it.
-fn as_made(commit: &Commit, Built { base, after }: Built<'_>) -> Applied {
+pub(crate) fn as_made(commit: &Commit, Built { base, after }: Built<'_>) -> Applied {
     let signed = commit.sign_in.as_ref().map(|SignIn { principal, .. }| {
         let former = base.principal.as_ref().filter(|former| *former != principal);
         Signed {

@@ -25,7 +25,8 @@
 //!
 //! # What a call costs
 //!
-//! Load, commit, create and end take one round trip. Where somebody signs in, a commit and a
+//! Load, commit, create and end take one round trip; a commit that another writer came before takes
+//! two. Where somebody signs in, a commit and a
 //! create take three, because a user's seats live apart from their sessions. Ending such a session
 //! takes two, and so does an ending in a user's name that finds none.
 //!

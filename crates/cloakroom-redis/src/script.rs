@@ -15,6 +15,7 @@ const RECORD: &str = include_str!("lua/record.lua");
 /// Every script of this store.
 #[derive(Debug)]
 pub(crate) struct Scripts {
+    pub(crate) put: Code,
     pub(crate) commit: Code,
     pub(crate) create: Code,
     pub(crate) remove: Code,
@@ -28,11 +29,8 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
-            commit: Code::new(&format!(
-                "{}{RECORD}{}",
-                include_str!("lua/fast.lua"),
-                include_str!("lua/commit.lua")
-            )),
+            put: Code::new(include_str!("lua/put.lua")),
+            commit: Code::on_records(include_str!("lua/commit.lua")),
             create: Code::on_records(include_str!("lua/create.lua")),
             remove: Code::on_records(include_str!("lua/remove.lua")),
             lease: Code::new(include_str!("lua/lease.lua")),
@@ -71,10 +69,11 @@ impl fmt::Debug for Call {
 
 impl Call {
     /// A call on these keys, all in one bucket.
-    pub(crate) fn on<const N: usize>(keys: [String; N]) -> Self {
+    pub(crate) fn on(keys: impl Into<Vec<String>>) -> Self {
+        let keys = keys.into();
         let bucket = keys.first().map_or(0, |key| bucket_in(key));
         let (bytes, ends) = (Vec::with_capacity(1024), Vec::with_capacity(18));
-        Self { bucket, keys: keys.into(), bytes, ends }
+        Self { bucket, keys, bytes, ends }
     }
 
     /// Adds an argument.

@@ -64,7 +64,8 @@ impl RedisStore {
             .transpose()
     }
 
-    /// Applies a commit to its record, in one step.
+    /// Applies a commit to its record, in one step; in two where it was built on what no longer is the
+    /// record, and the first has done nothing.
     pub(crate) async fn apply(
         &self,
         key: Key,
@@ -72,9 +73,23 @@ impl RedisStore {
         built: Option<Built<'_>>,
         now: Timestamp,
     ) -> Result<Applied> {
-        let call = commit::call(&self.layout, key, commit, built, now);
+        if let Some(built) = built {
+            let call = commit::put(&self.layout, key, built, now);
+            match self.scripts.put.run(&self.route, &call).await? {
+                Value::Int(1) => return Ok(commit::as_made(commit, built)),
+                Value::Int(0) => {}
+                _ => return Err(fault::unexpected("the put script")),
+            }
+        }
+        // In a box: most commits have been written by now.
+        Box::pin(self.carry_out(key, commit, now)).await
+    }
+
+    /// Has the server carry out a commit, in one step.
+    async fn carry_out(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Applied> {
+        let call = commit::call(&self.layout, key, commit, now);
         let answer = self.scripts.commit.run(&self.route, &call).await?;
-        commit::applied(key, commit, built, answer)
+        commit::applied(key, commit, answer)
     }
 
     async fn commit_any(

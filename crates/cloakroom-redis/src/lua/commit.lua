@@ -4,8 +4,8 @@
 -- ARGV: now, the key's bytes, the commit's id, the secret it was opened under or '', '1' for a
 --       touch, the most fields, the most bytes, the number of changes, the terms (MessagePack) or
 --       '', then for each change: the name, 'w' or 'd' followed by what is expected ('' anything,
---       'a' absent, 'v' and a version), the bytes. And what stands in front of this has used.
--- Answers: the version where done; nil where done as the sender has made it; -1 gone; -2 too many fields; -3 too many bytes;
+--       'a' absent, 'v' and a version), the bytes.
+-- Answers: the version where done; -1 gone; -2 too many fields; -3 too many bytes;
 --          {1, record} conflict; {2, bytes} unreadable; {3, version, since when, the
 --          principal before or nil, since when} done, and the sign-in stands.
 --

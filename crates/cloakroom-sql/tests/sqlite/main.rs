@@ -9,6 +9,7 @@ mod processes;
 use std::time::Duration;
 
 use cloakroom_core::commit::{Change, Commit, Expect, Room};
+use cloakroom_core::record::Mark;
 use cloakroom_core::{Key, Kind, Outcome, Record, Store, Timestamp};
 use cloakroom_sql::SqlStore;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -49,6 +50,8 @@ impl Place {
 
 fn record() -> Record {
     let mut record = Record::new(None, NOW);
+    // The same each time.
+    record.mark = Mark::default();
     record.idle = Some(Duration::from_secs(1800));
     record
 }
