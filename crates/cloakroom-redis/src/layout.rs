@@ -28,8 +28,8 @@ use cloakroom_core::{Key, Kind, Timestamp};
 /// How many buckets there are: one for each value of a byte.
 pub(crate) const BUCKETS: usize = 256;
 
-const DIGITS: [char; 16] =
-    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+/// The digits of a bucket in its tag.
+pub(crate) const DIGITS: [u8; 16] = *b"0123456789abcdef";
 /// Bytes of a key's text, and of an index's name behind its bucket.
 const RECORD_LEN: usize = 26;
 const INDEX_LEN: usize = 13;
@@ -86,8 +86,8 @@ impl Layout {
         let mut name = String::with_capacity(self.prefix.len() + 5 + room);
         name.push_str(&self.prefix);
         name.push('{');
-        name.push(DIGITS[usize::from(bucket / 16)]);
-        name.push(DIGITS[usize::from(bucket % 16)]);
+        name.push(char::from(DIGITS[usize::from(bucket / 16)]));
+        name.push(char::from(DIGITS[usize::from(bucket % 16)]));
         name.push_str("}:");
         name
     }
@@ -120,7 +120,7 @@ impl Layout {
         name.push(kind.letter());
         if parts(kind) > 1 {
             name.push(':');
-            name.push(DIGITS[usize::from(part % 16)]);
+            name.push(char::from(DIGITS[usize::from(part % 16)]));
         }
         name
     }

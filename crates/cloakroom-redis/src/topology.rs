@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use crate::layout::BUCKETS;
+use crate::layout::{BUCKETS, DIGITS};
 use crate::url::Address;
 
 /// The slots of a cluster.
@@ -110,7 +110,6 @@ const fn slots() -> [u16; BUCKETS] {
     let mut slots = [0; BUCKETS];
     let mut bucket = 0;
     while bucket < BUCKETS {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let crc = crc16(crc16(0, DIGITS[bucket / 16]), DIGITS[bucket % 16]);
         slots[bucket] = crc % SLOTS;
         bucket += 1;

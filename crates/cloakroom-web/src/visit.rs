@@ -149,8 +149,8 @@ impl Visit {
         R: Body<Data = Bytes>,
     {
         let Inner { setting, client, session } = &*self.0;
-        let fence = session.get().and_then(|session| session.fence());
-        let fence = fence.zip(setting.sessions.store().fence());
+        let version = session.get().and_then(|session| session.fence());
+        let fence = version.and_then(|version| Some((version, setting.sessions.store().fence()?)));
         if let Some(Asking { way, https, .. }) = client.get()
             && (reply.is_some() || fence.is_some())
         {

@@ -220,13 +220,8 @@ impl<'a> Drive<'a> {
 
     /// Notes a use. That it cannot be noted is no reason to fail a request that only reads.
     async fn touch(&mut self, tried: &Try, key: Key, commit: &Commit) -> Result<Progress> {
-        let store = &self.sessions.inner.store;
         let after = tried.after(commit);
-        let sent = match tried.built(&after) {
-            Some(built) => store.commit_built(key, commit, built, tried.now),
-            None => store.commit(key, commit, tried.now),
-        };
-        match self.sessions.call(sent).await {
+        match self.sessions.ask_to_commit(key, commit, tried.built(&after), tried.now).await {
             Ok(outcome) => {
                 let sent = Sent::Answered(outcome);
                 self.committed(tried, key, None, (commit, after), sent).await

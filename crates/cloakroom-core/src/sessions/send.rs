@@ -63,6 +63,22 @@ impl Sessions {
         .await
     }
 
+    /// Asks the store to commit, with what that makes of the record where it is known.
+    pub(super) async fn ask_to_commit(
+        &self,
+        key: Key,
+        commit: &Commit,
+        built: Option<Built<'_>>,
+        now: Timestamp,
+    ) -> store::Result<Outcome> {
+        let store = &self.inner.store;
+        self.call(match built {
+            Some(built) => store.commit_built(key, commit, built, now),
+            None => store.commit(key, commit, now),
+        })
+        .await
+    }
+
     /// Sends a commit.
     pub(super) async fn send_commit(
         &self,
@@ -71,12 +87,7 @@ impl Sessions {
         built: Option<Built<'_>>,
         now: Timestamp,
     ) -> Result<Sent<Outcome>> {
-        let store = &self.inner.store;
-        let sent = self.call(match built {
-            Some(built) => store.commit_built(key, commit, built, now),
-            None => store.commit(key, commit, now),
-        });
-        let sent = sent.await;
+        let sent = self.ask_to_commit(key, commit, built, now).await;
         self.weigh(key, sent, |found| found.contains(commit)).await
     }
 

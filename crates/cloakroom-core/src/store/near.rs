@@ -84,9 +84,9 @@ pub enum NoNear {
 /// A store with a cache in front of it.
 ///
 /// A record that this node has seen is read from memory, without a call to the store. Others'
-/// changes come over the store's [`Feed`](super::Feed); its own commits are applied to what it has. Where the
-/// feed is down, or does not answer its heartbeat, every read goes to the store: an ended session
-/// is read for no longer than `heartbeat` and `lease` together after its end, and normally for as
+/// changes come over the store's [`Feed`](super::Feed); its own commits are applied to what it has.
+/// Where the feed is down, or does not answer its heartbeat, every read goes to the store: an ended
+/// session is read for no longer than `heartbeat` and `lease` together after its end, and normally for as
 /// long as a message takes. A client that returns its [fence](crate::Session::fence) always reads
 /// what it wrote.
 ///

@@ -164,7 +164,7 @@ impl<S: Store> Drop for Call<S> {
         let machine = &mut self.inner.shard(&self.ticket.key).machine;
         match self.writes {
             true => machine.gave_up_writing(self.ticket, elapsed),
-            false => machine.gave_up_reading(self.ticket),
+            false => machine.was_nothing(self.ticket),
         }
     }
 }

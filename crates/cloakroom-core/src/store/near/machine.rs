@@ -262,7 +262,7 @@ impl<E: Entries, J: Clone> Machine<E, J> {
         }
     }
 
-    /// A call has changed nothing and brought nothing.
+    /// A call has changed nothing and brought nothing, or only read and was given up.
     pub(super) fn was_nothing(&mut self, ticket: Ticket) {
         drop(self.take(ticket));
     }
@@ -301,11 +301,6 @@ impl<E: Entries, J: Clone> Machine<E, J> {
     pub(super) fn removed(&mut self, ticket: Ticket) {
         drop(self.take(ticket));
         self.changed(&ticket.key);
-    }
-
-    /// A call that only reads was given up.
-    pub(super) fn gave_up_reading(&mut self, ticket: Ticket) {
-        drop(self.take(ticket));
     }
 
     /// A call that may write was given up, or has no answer.

@@ -337,7 +337,7 @@ impl World {
     fn give_up(&mut self, at: usize) {
         let Pending { ticket, work, .. } = self.pending.remove(at);
         match work {
-            Work::Load => self.machine.gave_up_reading(ticket),
+            Work::Load => self.machine.was_nothing(ticket),
             _ => self.machine.gave_up_writing(ticket, ticks(self.time)),
         }
     }
