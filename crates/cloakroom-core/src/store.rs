@@ -1,6 +1,7 @@
 //! What a store is: a handful of calls, each one atomic step, each told what time it is.
 
 mod breaker;
+mod cas;
 mod feed;
 mod memory;
 mod near;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use breaker::{Breaker, BreakerOptions};
+pub use cas::{Cas, Held, Label, NotAPlace, Place, Put, Register, Swapped};
 pub use feed::{Feed, Notice, Notices, Source as FeedSource};
 pub use memory::MemoryStore;
 pub use near::{Near, NearOptions, NearStats, NoNear};
