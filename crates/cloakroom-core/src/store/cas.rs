@@ -4,7 +4,7 @@ mod envelope;
 mod register;
 
 pub use envelope::Label;
-pub use register::{Held, NotAPlace, Place, Put, Register, Swapped};
+pub use register::{Due, Held, NotAPlace, Place, Put, Register, Swapped};
 
 /// Stub.
 #[derive(Debug)]
