@@ -12,6 +12,7 @@ mod fed;
 mod hanging;
 mod hooked;
 mod in_turn;
+mod register;
 mod shaky;
 
 use std::fmt::Debug;
@@ -33,6 +34,7 @@ pub use fed::{Breach, Fed, Lag, Merge, Pace, Shape, Wire};
 pub use hanging::{Hanging, Switch};
 pub use hooked::{Hooked, Hooks};
 pub use in_turn::InTurn;
+pub use register::{Lost, MemoryRegister, Tells};
 pub use shaky::{Chances, Mood, Shaky};
 
 /// What can be asked of a store.
