@@ -1,6 +1,9 @@
 //! Whatever call to its register fails half-way through a login or an ending, a store over it never
 //! has more sessions than seats, has none that is not listed, and locks nobody out for long.
 
+use std::pin::pin;
+use std::task::Poll;
+
 use cloakroom_core::commit::Limit;
 use cloakroom_core::event::Ended;
 use cloakroom_core::store::{Announce, Cas, Created, Directory, Endings, Keep};
@@ -142,5 +145,76 @@ fn an_ending_that_fails_half_way_is_announced_once_or_not_at_all() {
             run.check(&[theirs]).await;
         }
         assert!(failures >= 3, "it fails at its get, and at its swap twice: {failures}");
+    });
+}
+
+/// Lets a login of alice's come so far; what it answers once `meanwhile` is over, and whether it had
+/// a seat by then.
+async fn overtaken(
+    run: &Run,
+    new: Key,
+    polls: usize,
+    meanwhile: impl Future<Output = ()>,
+) -> (Created, bool) {
+    let record = session_of("alice", START);
+    let before = run.register.calls();
+    let mut login = pin!(run.store.create(new, &record, Some(1), START));
+    let mut created = None;
+    for _ in 0..polls {
+        if let Poll::Ready(answer) = futures_util::poll!(login.as_mut()) {
+            created = Some(answer);
+            break;
+        }
+    }
+    // Its first call has read, its second has taken the seat.
+    let has_seat = run.register.calls() - before > 2;
+    meanwhile.await;
+    let created = match created {
+        Some(created) => created,
+        None => login.await,
+    };
+    (created.expect("answered"), has_seat)
+}
+
+#[test]
+fn a_login_under_way_at_a_bar_leaves_nothing() {
+    simulated(async {
+        let mut barred = 0;
+        for polls in 0..20 {
+            let (run, new) = (Run::new().await, key());
+            let end_all = async {
+                run.store.bar("alice", START).await.expect("barred");
+                for key in run.of_alice(START).await {
+                    let alice = Guard::Principal("alice".to_owned());
+                    run.end(key, &alice, START).await.expect("ended");
+                }
+            };
+            let (created, had_seat) = overtaken(&run, new, polls, end_all).await;
+            barred += u64::from(created == Created::Barred);
+            let lives = run.store.load(new, START).await.expect("loaded").is_some();
+            assert!(!(had_seat && lives), "after {polls} polls");
+            assert!(polls > 0 || lives, "a later login is let in");
+        }
+        assert!(barred > 0, "it was tried");
+    });
+}
+
+#[test]
+fn a_slow_login_that_has_lost_its_seat_leaves_nothing() {
+    simulated(async {
+        let mut barred = 0;
+        for polls in 0..20 {
+            let (run, new, later) = (Run::new().await, key(), after(31));
+            let another = async {
+                let created = run.log_in(later).await;
+                assert!(!matches!(created, Created::Exists | Created::Barred), "{created:?}");
+            };
+            let (created, _) = overtaken(&run, new, polls, another).await;
+            barred += u64::from(created == Created::Barred);
+            assert_eq!(run.of_alice(later).await.len(), 1, "after {polls} polls");
+            let lives = run.store.load(new, START).await.expect("loaded").is_some();
+            assert_eq!(lives, matches!(created, Created::Done { .. }), "after {polls} polls");
+        }
+        assert!(barred > 0, "it was tried");
     });
 }
