@@ -9,7 +9,7 @@ use cloakroom_core::event::Ended;
 use cloakroom_core::store::{Announce, Cas, Created, Directory, Endings, Keep};
 use cloakroom_core::{Guard, Key, Outcome, Record, Store, Timestamp};
 use cloakroom_testkit::near::simulated;
-use cloakroom_testkit::samples::{Doing, START, after, key, session, session_of, visit};
+use cloakroom_testkit::samples::{Doing, IDLE, START, after, key, session, session_of, visit};
 use cloakroom_testkit::stores::{Lost, MemoryRegister, Tells};
 
 /// More calls to the register than any one call to the store makes.
@@ -216,5 +216,25 @@ fn a_slow_login_that_has_lost_its_seat_leaves_nothing() {
             assert_eq!(lives, matches!(created, Created::Done { .. }), "after {polls} polls");
         }
         assert!(barred > 0, "it was tried");
+    });
+}
+
+#[test]
+fn nothing_is_left_of_sessions_that_have_ended() {
+    simulated(async {
+        let run = Run::new().await;
+        let (ended, expired) = (key(), key());
+        for key in [ended, expired] {
+            let record = session_of("alice", START);
+            let created = run.store.create(key, &record, None, START).await;
+            assert_eq!(created.expect("created"), Created::Done { replaced: None });
+        }
+        let announce = Announce { reason: Ended::Revoked, keep: Keep::Nothing };
+        let alice = Guard::Principal("alice".to_owned());
+        let gone = run.store.end(ended, &alice, announce, START).await.expect("ended");
+        assert!(gone.is_some());
+        assert_eq!(run.register.filled(), 3, "the visitor, a session, and alice's seats");
+        let swept = run.store.expire(9, Keep::Nothing, START + IDLE).await.expect("swept");
+        assert_eq!((swept.len(), run.register.filled()), (2, 0));
     });
 }

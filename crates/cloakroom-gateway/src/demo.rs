@@ -14,7 +14,6 @@ mod together;
 pub(crate) use node::run as run_node;
 
 use crate::fault::Fault;
-use place::Place;
 use settings::Settings;
 
 /// Runs both nodes until somebody asks them to stop.
@@ -23,9 +22,10 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Fault> {
     if let Some(dir) = &settings.dir {
         place::make_directory(dir)?;
     }
-    match settings.place {
-        Place::Memory => together::run(settings).await,
-        _ => supervisor::run(settings).await,
+    if settings.place.is_memory() {
+        together::run(settings).await
+    } else {
+        supervisor::run(settings).await
     }
 }
 

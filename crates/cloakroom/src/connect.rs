@@ -1,11 +1,17 @@
 //! A store by its URL: for services whose configuration says where sessions are kept.
 
-use std::error::Error;
+mod address;
+mod error;
+mod open;
+
 use std::sync::Arc;
 
+use cloakroom_core::Store;
 use cloakroom_core::store::{Breaker, BreakerOptions, NearOptions};
-use cloakroom_core::{MemoryStore, Store};
 use cloakroom_web::TokioTimer;
+
+pub use address::StoreUrl;
+pub use error::ConnectError;
 
 /// Opens the store at `url`:
 ///
@@ -13,7 +19,7 @@ use cloakroom_web::TokioTimer;
 /// |---|---|---|
 /// | `memory:` | this process's memory, a new one each time | |
 /// | `sqlite://path` | an SQLite file, for the processes of one machine | `sqlite` |
-/// | `redis://name:password@host:port/db` | a Redis server | `redis` |
+/// | `redis://name:password@host:port/db` | a Redis or Valkey server | `redis` |
 /// | `redis+sentinel://host,host/db?master=name` | the Redis server that sentinels name | `redis` |
 /// | `redis+cluster://host,host` | a Redis Cluster | `redis` |
 ///
@@ -75,52 +81,10 @@ pub async fn connect_with(
     url: &str,
     options: &StoreOptions,
 ) -> Result<Arc<dyn Store>, ConnectError> {
-    match &*scheme(url)?.to_ascii_lowercase() {
-        "memory" => Ok(Arc::new(MemoryStore::new())),
-        "sqlite" => sqlite(url).await,
-        "redis" | "redis+sentinel" | "redis+cluster" | "rediss" | "rediss+sentinel"
-        | "rediss+cluster" => fronted(redis(url).await?, options),
-        scheme => Err(ConnectError::UnknownScheme { scheme: scheme.to_owned() }),
-    }
-}
-
-/// Why a store could not be opened. Quotes no URL: one may hold a password.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The text has no scheme.
-    #[error("not the URL of a store: it begins with none of `memory:`, `sqlite://`, `redis://`")]
-    NoScheme,
-    /// No store goes by that scheme.
-    #[error(
-        "`{scheme}` is no store: there are `memory:`, `sqlite://path`, `redis://host`, \
-         `redis+sentinel://host,host` and `redis+cluster://host,host`; `rediss` is Redis by TLS"
-    )]
-    UnknownScheme {
-        /// The URL's scheme.
-        scheme: String,
-    },
-    /// The store is there, but this program was built without it.
-    #[error("this program was built without {store}: build it with the feature `{feature}`")]
-    NotBuiltIn {
-        /// The store.
-        store: &'static str,
-        /// The feature of the crate `cloakroom` that brings it.
-        feature: &'static str,
-    },
-    /// The store says why it cannot be used.
-    #[error(transparent)]
-    Store(Box<dyn Error + Send + Sync>),
-}
-
-/// What stands before the first colon, where that can be a scheme.
-fn scheme(url: &str) -> Result<&str, ConnectError> {
-    let (scheme, _) = url.split_once(':').ok_or(ConnectError::NoScheme)?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    if scheme.is_empty() || scheme.len() > 32 || !scheme.bytes().all(plain) {
-        return Err(ConnectError::NoScheme);
-    }
-    Ok(scheme)
+    let url = StoreUrl::parse(url)?;
+    let store = open::open(&url).await?;
+    // Nothing stands before what is in this process, or on its own disk.
+    if url.is_memory() || url.is_sqlite() { Ok(store) } else { fronted(store, options) }
 }
 
 /// Puts what is asked for in front of a store that is somewhere else.
@@ -134,36 +98,10 @@ fn fronted(
     match options.cache {
         Some(cache) if store.feed().is_some() => match cloakroom_web::near(store, cache) {
             Ok(near) => Ok(Arc::new(near)),
-            Err(error) => Err(ConnectError::Store(error.into())),
+            Err(error) => Err(ConnectError::Unfit(error.into())),
         },
         _ => Ok(store),
     }
-}
-
-#[cfg(feature = "sqlite")]
-async fn sqlite(url: &str) -> Result<Arc<dyn Store>, ConnectError> {
-    match cloakroom_sql::SqlStore::connect(url).await {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error) => Err(ConnectError::Store(error.into())),
-    }
-}
-
-#[cfg(not(feature = "sqlite"))]
-async fn sqlite(_url: &str) -> Result<Arc<dyn Store>, ConnectError> {
-    Err(ConnectError::NotBuiltIn { store: "SQLite", feature: "sqlite" })
-}
-
-#[cfg(feature = "redis")]
-async fn redis(url: &str) -> Result<Arc<dyn Store>, ConnectError> {
-    match cloakroom_redis::RedisStore::connect(url, cloakroom_redis::Options::default()).await {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error) => Err(ConnectError::Store(error.into())),
-    }
-}
-
-#[cfg(not(feature = "redis"))]
-async fn redis(_url: &str) -> Result<Arc<dyn Store>, ConnectError> {
-    Err(ConnectError::NotBuiltIn { store: "Redis", feature: "redis" })
 }
 
 #[cfg(test)]
@@ -173,20 +111,7 @@ mod tests {
     #[tokio::test]
     async fn memory_is_always_there() {
         assert!(connect("memory:").await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn an_unknown_store_is_named_and_a_password_is_not() {
-        for (url, says) in [
-            ("postgres://me:hunter2@host/db", "`postgres` is no store"),
-            ("hunter2", "not the URL of a store"),
-            ("", "not the URL of a store"),
-            ("hunter2 x:y", "not the URL of a store"),
-        ] {
-            let error = connect(url).await.unwrap_err();
-            let said = format!("{error} {error:?}");
-            assert!(said.contains(says) && !said.contains("hunter2"), "{said}");
-        }
+        assert!(matches!(connect("memory:x").await, Err(ConnectError::Url(_))));
     }
 
     #[cfg(feature = "sqlite")]
@@ -195,7 +120,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/sessions.db", folder.path().display());
         assert!(connect(&url).await.unwrap().capabilities().durable);
-        assert!(matches!(connect("sqlite://").await, Err(ConnectError::Store(_))));
+        assert!(matches!(connect("sqlite://").await, Err(ConnectError::Url(_))));
+        let nowhere = format!("sqlite://{}/none/sessions.db", folder.path().display());
+        assert!(matches!(connect(&nowhere).await, Err(ConnectError::Unfit(_))));
     }
 
     #[cfg(not(feature = "sqlite"))]
@@ -217,7 +144,7 @@ mod tests {
             "rediss+cluster://:hunter2@127.0.0.1:1",
         ] {
             let error = connect(url).await.unwrap_err();
-            assert!(matches!(error, ConnectError::Store(_)), "{error}");
+            assert!(matches!(error, ConnectError::OutOfReach(_)), "{error}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }
     }

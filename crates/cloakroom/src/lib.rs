@@ -183,7 +183,7 @@ pub use cloakroom_web::{
     SessionLayer, SessionService, SignedIn, TokioTimer, Transport, cookies, near, safe_return_path,
     session,
 };
-pub use connect::{ConnectError, StoreOptions, connect, connect_with};
+pub use connect::{ConnectError, StoreOptions, StoreUrl, connect, connect_with};
 
 /// Sessions in Redis, with everything that can be set about them.
 ///

@@ -95,7 +95,7 @@ impl Settings {
             addr: self.addr(name),
             other_port: self.addr(name.other()).port(),
             place: self.place.clone(),
-            alone: self.place != Place::Memory,
+            alone: !self.place.is_memory(),
         }
     }
 }

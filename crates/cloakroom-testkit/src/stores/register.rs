@@ -69,6 +69,11 @@ impl MemoryRegister {
         fails.is_none_or(|(at, _)| at < self.inner.calls.load(Ordering::SeqCst))
     }
 
+    /// How many places have something in them.
+    pub fn filled(&self) -> usize {
+        self.places().len()
+    }
+
     /// How many calls there were.
     pub fn calls(&self) -> u64 {
         self.inner.calls.load(Ordering::SeqCst)

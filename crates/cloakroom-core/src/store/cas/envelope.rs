@@ -242,6 +242,8 @@ mod tests {
         let ending = read.ending.as_ref().unwrap().ending(key).unwrap();
         assert_eq!(ending, Ending { key, reason: Ended::Revoked, record: record.clone() });
         assert_eq!(read.record, Some(record));
+        let again = read.without(key, Ended::Idle, Keep::Nothing);
+        assert!(again.ending.is_some_and(|waiting| waiting.reason == Ended::Revoked));
     }
 
     #[test]
