@@ -32,6 +32,14 @@ pub(super) fn free_addr() -> SocketAddr {
     panic!("no port of {PORTS:?} is free");
 }
 
+/// Where programs are looked for: last in the directory that `scripts/test` installs those into that
+/// are no Debian packages.
+pub(super) fn path() -> String {
+    const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/servers/bin");
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{path}:{INSTALLED}")
+}
+
 /// Waits until `happened` says so. Panics with `what` where it does not in [`BOUND`].
 pub(super) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -54,6 +62,7 @@ impl Process {
     pub(super) fn spawn(command: &mut Command, directory: &Path) -> Self {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command
+            .env("PATH", path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

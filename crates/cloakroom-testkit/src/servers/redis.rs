@@ -1,4 +1,4 @@
-//! A real Redis server.
+//! A real Redis or Valkey server.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -31,6 +31,14 @@ pub(super) struct Plan {
     pub(super) arguments: Vec<String>,
     /// The password of its default user.
     pub(super) password: Option<String>,
+    /// Whether it is Valkey, which speaks the same.
+    pub(super) valkey: bool,
+}
+
+impl Plan {
+    fn program(&self) -> &'static str {
+        if self.valkey { "valkey-server" } else { "redis-server" }
+    }
 }
 
 /// What a server is among others.
@@ -59,6 +67,11 @@ impl Redis {
         blocking(move || Self::start_now(&Plan { arguments, ..Plan::default() })).await
     }
 
+    /// Starts a Valkey server. Panics where `valkey-server` is missing.
+    pub async fn start_valkey() -> Self {
+        blocking(|| Self::start_now(&Plan { valkey: true, ..Plan::default() })).await
+    }
+
     /// Starts a server that asks for a password, and that listens for TLS on a second port.
     pub async fn start_secured(certificates: &Certificates, password: &str) -> Self {
         Self::start_secured_with(certificates, password, &[]).await
@@ -75,6 +88,7 @@ impl Redis {
             role: Role::Secured,
             arguments: certificates.arguments().into_iter().chain(arguments).collect(),
             password: Some(password.to_owned()),
+            ..Plan::default()
         };
         blocking(move || Self::start_now(&plan)).await
     }
@@ -98,7 +112,7 @@ impl Redis {
     /// Spawns the server and waits for its answer; `false` where it ends instead, which is what
     /// it does when its port is taken.
     fn launch(&mut self) -> bool {
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(self.plan.program());
         if let Role::Sentinel(configuration) = &self.plan.role {
             let file = self.directory.path().join("sentinel.conf");
             std::fs::write(&file, configuration).expect("a configuration is written");

@@ -1,0 +1,41 @@
+//! The laws and the promises, held against a real Valkey server of their own each; and over near
+//! caches on it.
+
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
+
+use std::sync::Arc;
+
+use cloakroom_core::Store;
+use cloakroom_redis::{Options, RedisStore};
+use cloakroom_testkit::servers::Redis;
+use cloakroom_testkit::stores::InTurn;
+use cloakroom_testkit::{Fixture, near, session_promises, store_laws};
+
+async fn node(server: &Redis) -> RedisStore {
+    let store = RedisStore::connect(&server.url(), Options::default()).await;
+    store.expect("the server can be used")
+}
+
+async fn valkey() -> Fixture {
+    let server = Redis::start_valkey().await;
+    Fixture::new(node(&server).await).holding(server)
+}
+
+store_laws!(valkey);
+session_promises!(valkey);
+
+/// Two nodes that read in turn what the other one writes.
+mod in_turn {
+    use super::{Arc, Fixture, InTurn, Redis, Store, near, node, store_laws};
+
+    async fn in_turn() -> Fixture {
+        let server = Redis::start_valkey().await;
+        let mut nodes: Vec<Arc<dyn Store>> = Vec::new();
+        for _ in 0..2 {
+            nodes.push(near::caught_up(node(&server).await).await);
+        }
+        Fixture::new(InTurn::new(nodes)).holding(server)
+    }
+
+    store_laws!(in_turn);
+}
