@@ -1,5 +1,5 @@
-//! What `bench/run` and `bench/scale` do: one compares the apps, the other measures Cloakroom itself
-//! at growing sizes.
+//! What `bench/run`, `bench/scale` and `bench/stores` do: one compares the apps, one measures
+//! Cloakroom itself at growing sizes, one every way to keep a session.
 
 mod app;
 mod http;
@@ -16,6 +16,7 @@ mod report;
 mod rounds;
 mod scale;
 mod stats;
+mod stores;
 mod svg;
 mod table;
 mod wrk;
@@ -53,6 +54,14 @@ pub async fn scale() -> ExitCode {
         return failed(&[missing]);
     }
     finish(scale::run(&options)).await
+}
+
+/// Measures every way to keep a session, without HTTP.
+///
+/// Has to run on one thread, as [`compare`].
+pub async fn stores() -> ExitCode {
+    let options = stores::Options::parse();
+    finish(stores::run(&options)).await
 }
 
 /// Waits for a run, or for its interruption: what is dropped then ends every process that it has

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-const BEGIN: &str = "<!-- scale:begin";
-const END: &str = "<!-- scale:end -->";
 const CLOSE: &str = "-->";
 
 /// What a mark without a name stands for: everything.
@@ -12,33 +10,55 @@ const ALL: &str = "";
 /// A piece of the report: its name and its text.
 pub(crate) type Block = (&'static str, String);
 
-/// Replaces what stands between `<!-- scale:begin NAME -->` and `<!-- scale:end -->` with the block
-/// of that name; where there is no name, with all blocks. What stood there before is dropped.
-///
-/// # Errors
-///
-/// Where there is no mark, one has no end, or a name is unknown.
-pub(crate) fn rewrite(document: &str, blocks: &[Block]) -> Result<String, String> {
-    let (mut text, mut rest, mut found) = (String::new(), document, false);
-    while let Some((before, behind)) = rest.split_once(BEGIN) {
-        let (name, behind) =
-            behind.split_once(CLOSE).ok_or_else(|| format!("a `{BEGIN}` is not closed"))?;
-        let (_, after) = behind
-            .split_once(END)
-            .filter(|(old, _)| !old.contains(BEGIN))
-            .ok_or_else(|| format!("`{BEGIN}{name}{CLOSE}` has no `{END}`"))?;
-        let new = of_name(name.trim(), blocks)
-            .ok_or_else(|| format!("there is nothing to put into `{BEGIN}{name}{CLOSE}`"))?;
-        let _ = write!(text, "{before}{BEGIN}{name}{CLOSE}\n\n{}\n\n{END}", new.trim());
-        (rest, found) = (after, true);
-    }
-    text.push_str(rest);
-    if found { Ok(text) } else { Err(format!("there is no `{BEGIN} {CLOSE}`")) }
+/// The marks of one command: `<!-- COMMAND:begin NAME -->` and `<!-- COMMAND:end -->`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marks {
+    command: &'static str,
 }
 
-/// A document of nothing but all blocks.
-pub(crate) fn fresh() -> String {
-    format!("{BEGIN} {CLOSE}\n{END}\n")
+impl Marks {
+    /// The marks of `command`.
+    pub(crate) const fn new(command: &'static str) -> Self {
+        Self { command }
+    }
+
+    /// Replaces what stands between the marks with the block of the name in the first; where there
+    /// is no name, with all blocks. What stood there before is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no mark, one has no end, or a name is unknown.
+    pub(crate) fn rewrite(self, document: &str, blocks: &[Block]) -> Result<String, String> {
+        let (begin, end) = (self.begin(), self.end());
+        let (mut text, mut rest, mut found) = (String::new(), document, false);
+        while let Some((before, behind)) = rest.split_once(&begin) {
+            let (name, behind) =
+                behind.split_once(CLOSE).ok_or_else(|| format!("a `{begin}` is not closed"))?;
+            let (_, after) = behind
+                .split_once(&end)
+                .filter(|(old, _)| !old.contains(&begin))
+                .ok_or_else(|| format!("`{begin}{name}{CLOSE}` has no `{end}`"))?;
+            let new = of_name(name.trim(), blocks)
+                .ok_or_else(|| format!("there is nothing to put into `{begin}{name}{CLOSE}`"))?;
+            let _ = write!(text, "{before}{begin}{name}{CLOSE}\n\n{}\n\n{end}", new.trim());
+            (rest, found) = (after, true);
+        }
+        text.push_str(rest);
+        if found { Ok(text) } else { Err(format!("there is no `{begin} {CLOSE}`")) }
+    }
+
+    /// A document of nothing but all blocks.
+    pub(crate) fn fresh(self) -> String {
+        format!("{} {CLOSE}\n{}\n", self.begin(), self.end())
+    }
+
+    fn begin(self) -> String {
+        format!("<!-- {}:begin", self.command)
+    }
+
+    fn end(self) -> String {
+        format!("<!-- {}:end -->", self.command)
+    }
 }
 
 fn of_name(name: &str, blocks: &[Block]) -> Option<String> {
@@ -57,6 +77,8 @@ pub(crate) fn whole(blocks: &[Block]) -> String {
 mod tests {
     use super::*;
 
+    const MARKS: Marks = Marks::new("scale");
+
     fn blocks() -> [Block; 2] {
         [("one", "1\n".to_owned()), ("two", "2\n".to_owned())]
     }
@@ -67,19 +89,19 @@ mod tests {
             <!-- scale:begin one --><!-- scale:end -->";
         let expected = "a\n<!-- scale:begin two -->\n\n2\n\n<!-- scale:end -->\nb\n\
             <!-- scale:begin one -->\n\n1\n\n<!-- scale:end -->";
-        let written = rewrite(document, &blocks()).unwrap();
+        let written = MARKS.rewrite(document, &blocks()).unwrap();
         assert_eq!(written, expected);
-        assert_eq!(rewrite(&written, &blocks()).unwrap(), expected, "again, it changes nothing");
+        assert_eq!(MARKS.rewrite(&written, &blocks()).unwrap(), expected, "again, it changes nothing");
     }
 
     #[test]
     fn a_mark_without_a_name_takes_everything() {
         let expected = "<!-- scale:begin -->\n\n1\n\n2\n\n<!-- scale:end -->\n";
         assert_eq!(
-            rewrite("<!-- scale:begin -->x<!-- scale:end -->\n", &blocks()).unwrap(),
+            MARKS.rewrite("<!-- scale:begin -->x<!-- scale:end -->\n", &blocks()).unwrap(),
             expected
         );
-        assert!(rewrite(&fresh(), &blocks()).unwrap().contains("1\n\n2"));
+        assert!(MARKS.rewrite(&MARKS.fresh(), &blocks()).unwrap().contains("1\n\n2"));
     }
 
     #[test]
@@ -91,7 +113,7 @@ mod tests {
             "<!-- scale:begin three --><!-- scale:end -->",
             "<!-- scale:begin one --><!-- scale:begin two --><!-- scale:end -->",
         ] {
-            assert!(rewrite(document, &blocks()).is_err(), "{document}");
+            assert!(MARKS.rewrite(document, &blocks()).is_err(), "{document}");
         }
     }
 }

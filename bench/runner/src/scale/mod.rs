@@ -1,8 +1,8 @@
 //! Measures Cloakroom itself, over a Redis of its own, at growing sizes.
 
-mod blocks;
+pub(crate) mod blocks;
 mod chart;
-mod gauge;
+pub(crate) mod gauge;
 mod node;
 mod nodes;
 mod options;
@@ -19,6 +19,7 @@ use std::path::Path;
 
 pub(crate) use self::options::Options;
 
+use self::blocks::Marks;
 use self::nodes::NodesRow;
 use self::report::Report;
 use self::sizes::{Place, SizeRow};
@@ -26,6 +27,8 @@ use self::writers::WritersRow;
 use crate::app::{App, Places};
 use crate::machine::{Machine, versions};
 use crate::process::{Core, stay_on};
+
+const MARKS: Marks = Marks::new("scale");
 
 /// Does all that the command line asks for; returns what has failed on the way.
 ///
@@ -49,7 +52,7 @@ pub(crate) async fn run(options: &Options) -> Result<Vec<String>, Box<dyn Error>
     let blocks = report.blocks();
     println!("{}", blocks::whole(&blocks));
     if let (Some(path), Some(document)) = (&options.markdown, document) {
-        write(path, &blocks::rewrite(&document, &blocks)?)?;
+        write(path, &MARKS.rewrite(&document, &blocks)?)?;
     }
     if let Some(path) = &options.json {
         write(path, &(serde_json::to_string_pretty(&report)? + "\n"))?;
@@ -66,7 +69,7 @@ fn document(options: &Options) -> Result<Option<String>, Box<dyn Error>> {
         return Ok(None);
     };
     let document = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => blocks::fresh(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => MARKS.fresh(),
         document => document?,
     };
     let none = Report::new(
@@ -75,7 +78,7 @@ fn document(options: &Options) -> Result<Option<String>, Box<dyn Error>> {
         Vec::new(),
         (Default::default(), Machine::here(), options.quick),
     );
-    blocks::rewrite(&document, &none.blocks())?;
+    MARKS.rewrite(&document, &none.blocks())?;
     Ok(Some(document))
 }
 
