@@ -22,6 +22,11 @@ pub use error::ConnectError;
 /// | `redis://name:password@host:port/db` | a Redis or Valkey server | `redis` |
 /// | `redis+sentinel://host,host/db?master=name` | the Redis server that sentinels name | `redis` |
 /// | `redis+cluster://host,host` | a Redis Cluster | `redis` |
+/// | `postgres://name:password@host/database` | PostgreSQL | `postgres` |
+/// | `mysql://...`, `mariadb://name:password@host/database` | MySQL, MariaDB | `mysql` |
+/// | `mongodb://name:password@host,host/database` | MongoDB | `mongodb` |
+/// | `nats://name:password@host,host/bucket?replicas=3` | NATS JetStream: every node holds all | `nats` |
+/// | `hazelcast://name:password@host,host/cluster` | a Hazelcast map | `hazelcast` |
 ///
 /// `rediss`, `rediss+sentinel` and `rediss+cluster` are the same by TLS; with `?ca=/path/ca.pem`,
 /// only certificates of that authority count.

@@ -11,11 +11,14 @@ use clap::{ArgMatches, Args};
 /// Sign in at one, go on at the other; kill one, and the other knows you still.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Where sessions are kept: memory:, sqlite://PATH or redis://HOST.
+    /// Where sessions are kept: memory:, sqlite://PATH, redis://HOST, postgres://HOST/DATABASE, ...
     ///
     /// Without it, in an SQLite file in the directory of `--dir`, which survives a restart. With
-    /// `memory:` both nodes run in one process. A password in a redis:// address is never printed;
-    /// to keep it out of the list of processes too, name the address in CLOAKROOM_STORE.
+    /// `memory:` both nodes run in one process. A password in an address is never printed; to keep
+    /// it out of the list of processes too, name the address in CLOAKROOM_STORE.
+    ///
+    /// Others are mysql://HOST/DATABASE, mariadb://HOST/DATABASE, mongodb://HOST/DATABASE,
+    /// nats://HOST/BUCKET and hazelcast://HOST/CLUSTER.
     ///
     /// Redis behind Sentinel is redis+sentinel://HOST,HOST?master=NAME, a Redis Cluster is
     /// redis+cluster://HOST,HOST. By TLS: rediss in the place of redis, with ?ca=/path/ca.pem for an
