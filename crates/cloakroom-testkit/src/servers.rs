@@ -2,11 +2,13 @@
 
 mod certificates;
 mod cluster;
+mod nats;
 mod process;
 mod redis;
 mod sentinel;
 
 pub use certificates::Certificates;
 pub use cluster::{Cluster, Move};
+pub use nats::{Nats, NatsCluster};
 pub use redis::Redis;
 pub use sentinel::Sentinel;

@@ -7,6 +7,7 @@ mod register;
 mod seats;
 mod sweep;
 
+use async_lock::Mutex;
 use async_trait::async_trait;
 
 pub use envelope::Label;
@@ -25,6 +26,8 @@ use crate::token::{Key, Kind};
 /// How often one call tries to swap what somebody else keeps changing. Each time another one has
 /// come through; who has lost this often is told that the store has no time.
 const ROUNDS: usize = 1_000;
+/// How many queues a node has for writers that have lost a swap; keys share them by chance.
+const QUEUES: usize = 64;
 
 /// A store that keeps its records in a [`Register`].
 ///
@@ -35,12 +38,14 @@ const ROUNDS: usize = 1_000;
 /// confirms it after.
 pub struct Cas<R> {
     register: R,
+    /// Held from a first lost swap on: if all went on at once, all but one would lose again.
+    turns: [Mutex<()>; QUEUES],
 }
 
 impl<R: Register> Cas<R> {
     /// A store of what is in `register`.
     pub const fn new(register: R) -> Self {
-        Self { register }
+        Self { register, turns: [const { Mutex::new(()) }; QUEUES] }
     }
 
     /// What the records are kept in.
@@ -80,6 +85,7 @@ impl<R: Register> Cas<R> {
         T: Send,
     {
         let place = Place::Record(key);
+        let mut turn = None;
         for _ in 0..ROUNDS {
             let read = held.as_ref().map(|held| Envelope::open(key, held)).transpose()?;
             let (after, answer) = match decide(read)? {
@@ -89,6 +95,14 @@ impl<R: Register> Cas<R> {
             match self.register.swap(place, held.as_ref(), after.seal(now).as_ref()).await? {
                 Swapped::Done => return Ok(answer),
                 Swapped::Found(found) => held = found,
+            }
+            if turn.is_none() {
+                let queue = &self.turns[usize::from(key.as_bytes()[0]) % QUEUES];
+                turn = queue.try_lock();
+                if turn.is_none() {
+                    turn = Some(queue.lock().await);
+                    held = self.register.get(place).await?;
+                }
             }
         }
         Err(Error::Refused("others kept changing the same session".into()))

@@ -1,11 +1,13 @@
 //! How a store tells caches of what others change in it.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
 use super::Result;
+use crate::record::Record;
 use crate::token::Key;
 
 /// Tells of changes in a store, so that a cache over it is never stale for long.
@@ -23,11 +25,13 @@ use crate::token::Key;
 ///    part to another.
 /// 4. A call that was carried out elsewhere than at the source that was named for its key is
 ///    followed by [`Notice::Changed`], before it is answered.
+/// 5. What is told with its content ([`Notice::Told`]) is told in the order in which it happened,
+///    and is no older than anything that a call on this very store has been answered with.
 #[async_trait]
 pub trait Feed: Debug + Send + Sync {
     /// Tells `notices` of everything from now on, and nobody else any more. Sources that were up
     /// before go down, or are told to be up.
-    fn follow(&self, notices: std::sync::Arc<dyn Notices>);
+    fn follow(&self, notices: Arc<dyn Notices>);
 
     /// The source that calls on `key` go to now; `None` where none is up.
     fn source(&self, key: Key) -> Option<Source>;
@@ -47,7 +51,7 @@ pub trait Notices: Debug + Send + Sync {
 }
 
 /// What a feed tells.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Notice {
     /// A source tells of every change from now on, of what was read through it from now on.
     Up(Source),
@@ -61,6 +65,16 @@ pub enum Notice {
     /// read: what is kept at this version stays, and would hear of nothing more. Touches, which
     /// leave the version alone, need not be told this way.
     Reached(Key, u64),
+    /// A record has changed, and has come to this. A source may begin to tell before it is up: what
+    /// it has told by then is served when it is.
+    Told {
+        /// What tells of the next change.
+        source: Source,
+        /// Whose record it is.
+        key: Key,
+        /// The record as it is now.
+        record: Arc<Record>,
+    },
 }
 
 /// Names one source among all of this process, those that are down included.

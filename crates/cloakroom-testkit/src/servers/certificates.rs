@@ -53,6 +53,15 @@ impl Certificates {
         .collect()
     }
 
+    /// What makes `nats-server` the server, and has clients show a certificate.
+    pub(super) fn of_nats(&self) -> Vec<String> {
+        [("--tlscert", "server.pem"), ("--tlskey", "server.key"), ("--tlscacert", "ca.pem")]
+            .iter()
+            .flat_map(|(name, file)| [(*name).to_owned(), self.file(file).display().to_string()])
+            .chain(["--tls".to_owned(), "--tlsverify".to_owned()])
+            .collect()
+    }
+
     fn sign(&self, name: &str, extension: &str) {
         self.openssl(&format!(
             "req -x509 -CA ca.pem -CAkey ca.key {NEW_KEY} -keyout {name}.key -out {name}.pem \

@@ -143,7 +143,7 @@ impl Fed {
         let (answer, change) = work.await?;
         self.hub.each_wire(|wire| {
             if !(as_named && Arc::ptr_eq(wire, here)) {
-                change.iter().for_each(|notice| self.hub.tell(wire, key, *notice));
+                change.iter().for_each(|notice| self.hub.tell(wire, key, notice.clone()));
             }
         });
         here.track(key);

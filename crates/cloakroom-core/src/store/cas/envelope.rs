@@ -74,6 +74,17 @@ pub(super) fn split(bytes: &[u8]) -> Option<(Label, &[u8])> {
     (head[0] == FORMAT).then_some((label, content))
 }
 
+impl Held {
+    /// The record in the place of `key`, living or over; `None` where there is an ending and nothing
+    /// else.
+    ///
+    /// # Errors
+    /// Where these bytes are not a record that this version can read.
+    pub fn record(&self, key: Key) -> Result<Option<Record>> {
+        Ok(Envelope::open(key, self)?.record)
+    }
+}
+
 /// What is in a record's place, read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Envelope {

@@ -37,6 +37,10 @@ impl<S: Store> Notices for Ear<S> {
             }
             Notice::Changed(key) => inner.shard(&key).machine.changed(&key),
             Notice::Reached(key, version) => inner.shard(&key).machine.reached(&key, version),
+            Notice::Told { source, key, record } => {
+                let elapsed = inner.timer.elapsed();
+                inner.shard(&key).machine.told(source, key, record, elapsed);
+            }
         }
     }
 }

@@ -4,6 +4,8 @@
 //! that may bring a record or change one holds a **ticket**. What it brings is kept only where
 //! nothing has happened meanwhile that could have made it old.
 
+mod told;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +33,8 @@ pub(super) trait Entries {
     fn get(&self, key: &Key) -> Option<&Entry>;
     fn insert(&mut self, key: Key, entry: Entry);
     fn remove(&mut self, key: &Key);
+    /// Whether an entry more can be kept without another one being forgotten for it.
+    fn has_room(&self, entry: &Entry) -> bool;
     /// Forgets all that came from a source.
     fn forget(&mut self, source: Source);
 }
@@ -138,6 +142,7 @@ pub(super) enum Rule {
     DoubtWrites,
     ForgetWhenDown,
     LeaseFromSending,
+    ToldNoticesSpoil,
 }
 
 impl<E: Entries, J: Clone> Machine<E, J> {
@@ -407,9 +412,14 @@ impl<E: Entries, J: Clone> Machine<E, J> {
             self.entries.remove(key);
         }
         if self.keeps(Rule::NoticesSpoil) {
-            for call in self.under_way(key) {
-                call.clean = false;
-            }
+            self.spoil(key);
+        }
+    }
+
+    /// What is under way may bring what is old by now.
+    fn spoil(&mut self, key: &Key) {
+        for call in self.under_way(key) {
+            call.clean = false;
         }
     }
 

@@ -1,16 +1,18 @@
 //! Explores every interleaving of a few operations against the near cache's machine: calls of one
 //! node, changes that others make, notices that are late or never come, feeds that are cut, calls
 //! that are given up, evictions, a key that moves, a failover. And shows what each rule is for by
-//! leaving it out.
+//! leaving it out. Notices say that there is a change, or what it has come to.
 
+mod parts;
 mod scenes;
 mod world;
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
+use self::parts::{Event, key, record};
 use self::scenes::*;
-use self::world::{Event, World, key, record};
+use self::world::World;
 use super::machine::Rule;
 
 /// Explores everything that can happen: how many states there are, or the shortest way to one that
@@ -47,7 +49,11 @@ fn way_to(steps: &[(usize, Event)], mut at: usize, last: Event) -> Vec<Event> {
 
 /// No guarantee is broken, whatever happens.
 fn holds(scene: Scene) {
-    for wire in [Wire::Shared, Wire::Apart] {
+    holds_on(&[Wire::Shared, Wire::Apart, Wire::Told], scene);
+}
+
+fn holds_on(wires: &[Wire], scene: Scene) {
+    for &wire in wires {
         match explore(wire, scene, &[]) {
             Ok(states) => assert!(states > 100, "{wire:?}: there is little to explore"),
             Err(broken) => panic!("{wire:?}: {broken}"),
@@ -62,7 +68,8 @@ fn late_notices_break_nothing() {
 
 #[test]
 fn own_commits_break_nothing() {
-    holds(OWN_COMMITS);
+    holds_on(&[Wire::Shared, Wire::Apart], OWN_COMMITS);
+    holds_on(&[Wire::Told], OWN_COMMITS_TOLD);
 }
 
 #[test]
@@ -76,13 +83,24 @@ fn what_has_ended_is_not_shown_for_long() {
 }
 
 #[test]
+fn what_was_said_to_be_gone_does_not_come_back() {
+    holds(AN_END_THAT_IS_READ);
+}
+
+#[test]
+fn catching_up_breaks_nothing() {
+    holds_on(&[Wire::Told], CATCHING_UP);
+}
+
+#[test]
 fn a_cut_breaks_nothing() {
     holds(A_CUT);
 }
 
 #[test]
 fn calls_that_are_given_up_break_nothing() {
-    holds(GIVING_UP);
+    holds_on(&[Wire::Shared, Wire::Apart], GIVING_UP);
+    holds_on(&[Wire::Told], GIVING_UP_TOLD);
 }
 
 #[test]
@@ -116,6 +134,9 @@ fn every_rule_is_needed() {
         (&[NoticesSpoil], Wire::Apart, LATE_NOTICES),
         (&[DoubtWrites], Wire::Shared, GIVING_UP),
         (&[LeaseFromSending], Wire::Shared, AN_ENDING),
+        (&[ToldNoticesSpoil], Wire::Told, LATE_NOTICES),
+        // What the store must not tell.
+        (&[], Wire::Careless, AN_END_THAT_IS_READ),
     ];
     let needless: Vec<_> = needed
         .iter()

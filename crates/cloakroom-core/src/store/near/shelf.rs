@@ -20,8 +20,13 @@ struct Weight;
 
 impl Weighter<Key, Entry> for Weight {
     fn weight(&self, _key: &Key, entry: &Entry) -> u64 {
-        entry.record.memory() as u64 + (size_of::<Key>() + size_of::<Entry>()) as u64
+        weight(entry)
     }
+}
+
+/// About how many bytes an entry takes.
+fn weight(entry: &Entry) -> u64 {
+    entry.record.memory() as u64 + (size_of::<Key>() + size_of::<Entry>()) as u64
 }
 
 impl Shelf {
@@ -51,6 +56,10 @@ impl Entries for Shelf {
 
     fn remove(&mut self, key: &Key) {
         self.0.remove(key);
+    }
+
+    fn has_room(&self, entry: &Entry) -> bool {
+        self.0.weight().saturating_add(weight(entry)) <= self.0.capacity()
     }
 
     fn forget(&mut self, source: Source) {

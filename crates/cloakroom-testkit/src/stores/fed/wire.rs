@@ -374,12 +374,15 @@ impl State {
 
     /// Puts a notice in line, with what is there already where that is to be one.
     fn put(&mut self, notice: Notice, due: Option<Instant>) {
-        let waits = |asked: Notice| move |item: &Item| matches!(item.what, What::Notice(notice) if notice == asked);
-        match (self.merge, notice, self.source) {
-            (Merge::Records, Notice::Changed(_), _) if self.queue.iter().any(waits(notice)) => {}
+        let waits = |asked: &Notice| {
+            let is_it = |item: &Item| matches!(&item.what, What::Notice(it) if it == asked);
+            self.queue.iter().any(is_it)
+        };
+        match (self.merge, &notice, self.source) {
+            (Merge::Records, Notice::Changed(_), _) if waits(&notice) => {}
             (Merge::All, _, Some(source)) => {
                 let flushed = Notice::Flushed(source);
-                if !self.queue.iter().any(waits(flushed)) {
+                if !waits(&flushed) {
                     self.queue.retain(|item| matches!(item.what, What::Answer(_)));
                     self.queue.push_front(Item { due, what: What::Notice(flushed) });
                 }
@@ -387,7 +390,7 @@ impl State {
             }
             _ => {
                 for _ in 0..1 + usize::from(self.repeats) {
-                    self.queue.push_back(Item { due, what: What::Notice(notice) });
+                    self.queue.push_back(Item { due, what: What::Notice(notice.clone()) });
                 }
             }
         }

@@ -12,6 +12,17 @@ pub(super) enum Wire {
     Shared,
     /// Calls on connections of their own, overtaking each other and the notices.
     Apart,
+    /// Apart, and with every change, this node's own included, what the record has come to.
+    Told,
+    /// The same from a store that tells also what it should know to be old.
+    Careless,
+}
+
+impl Wire {
+    /// Whether it is told what a record has come to.
+    pub(super) fn tells(self) -> bool {
+        matches!(self, Self::Told | Self::Careless)
+    }
 }
 
 /// How often each thing may happen.
@@ -50,10 +61,18 @@ pub(super) const LATE_NOTICES: Scene =
 pub(super) const OWN_COMMITS: Scene =
     Scene { reads: 2, commits: 2, others: 1, evictions: 1, ..NOTHING };
 pub(super) const A_FENCE: Scene = Scene { reads: 3, others: 1, beats: 1, ..NOTHING };
+pub(super) const AN_END_THAT_IS_READ: Scene =
+    Scene { reads: 3, others: 1, ends: 1, beats: 1, ..NOTHING };
+pub(super) const CATCHING_UP: Scene =
+    Scene { reads: 1, commits: 1, others: 1, beats: 1, cuts: 1, ..NOTHING };
 pub(super) const AN_ENDING: Scene = Scene { reads: 2, ends: 1, beats: 2, ticks: 2, ..NOTHING };
 pub(super) const A_CUT: Scene = Scene { reads: 2, commits: 1, others: 1, cuts: 1, ..NOTHING };
 pub(super) const GIVING_UP: Scene =
     Scene { reads: 2, commits: 2, give_ups: 1, beats: 1, ..NOTHING };
+// Where every change is told, more is on its way: less may happen before it is too much to explore.
+pub(super) const OWN_COMMITS_TOLD: Scene = Scene { reads: 1, commits: 2, others: 1, ..NOTHING };
+pub(super) const GIVING_UP_TOLD: Scene =
+    Scene { reads: 1, commits: 1, others: 1, give_ups: 1, beats: 1, ..NOTHING };
 pub(super) const A_MOVE: Scene = Scene { reads: 2, commits: 1, others: 1, moves: 1, ..NOTHING };
 pub(super) const A_FAILOVER: Scene =
     Scene { reads: 1, commits: 1, others: 2, failovers: 1, ..NOTHING };

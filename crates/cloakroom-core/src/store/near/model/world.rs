@@ -3,88 +3,14 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::parts::{Event, Pending, Reply, Slot, Work, key, record, ticks};
 use super::scenes::{LEASE, PATIENCE, Scene, Wire};
-use crate::record::{Mark, Record};
 use crate::store::feed::Source;
-use crate::store::near::machine::{Entries, Entry, Machine, Moment, Read, Rule, Terms, Ticket};
+use crate::store::near::machine::{Machine, Moment, Read, Rule, Terms, Ticket};
 use crate::store::reading::Wanted;
 use crate::time::Timestamp;
-use crate::token::{Key, Kind};
-
-/// One place for one entry.
-#[derive(Clone, Default, Debug)]
-pub(super) struct Slot(Option<Entry>);
-
-impl Entries for Slot {
-    fn get(&self, _key: &Key) -> Option<&Entry> {
-        self.0.as_ref()
-    }
-
-    fn insert(&mut self, _key: Key, entry: Entry) {
-        self.0 = Some(entry);
-    }
-
-    fn remove(&mut self, _key: &Key) {
-        self.0 = None;
-    }
-
-    fn forget(&mut self, source: Source) {
-        self.0.take_if(|entry| entry.source == source);
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Work {
-    Load,
-    /// Adds this bit to the record's content.
-    Commit(u64),
-    /// A heartbeat, and when it was sent.
-    Beat(u64),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Reply {
-    /// Version and content.
-    Loaded(u64, u64),
-    Done(u64),
-    Gone,
-    Beat(u64),
-    Notice,
-}
-
-/// A call that its caller waits for.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Pending {
-    ticket: Ticket,
-    work: Work,
-    /// Version and content of what a commit is built on.
-    base: Option<(u64, u64)>,
-    /// When others joined it, and what they had seen.
-    joined: Vec<(u64, u64)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Event {
-    Read,
-    Commit,
-    OtherCommits,
-    OtherEnds,
-    GiveUp(usize),
-    Beat,
-    Execute(usize),
-    /// What a dead connection has left at the server happens.
-    Haunt(usize),
-    Deliver(usize),
-    Tick,
-    Cut,
-    Connect,
-    Evict,
-    Move,
-    FailOver,
-}
 
 /// The store, one node, and what is on its way between them.
 #[derive(Clone, Debug)]
@@ -102,7 +28,14 @@ pub(super) struct World {
     bits: u32,
     pub(super) machine: Machine<Slot, Ticket>,
     pub(super) source: Option<Source>,
+    /// A source that tells what there is, before it is up.
+    coming: Option<Source>,
     sources: u64,
+    /// The number of the last change, and of the last one that an answer has made known.
+    changes: u64,
+    known: u64,
+    /// Whether somebody here was told that the record is gone.
+    gone: bool,
     /// Whether the server remembers that this node has read the record.
     tracked: bool,
     beating: Option<u64>,
@@ -113,21 +46,6 @@ pub(super) struct World {
 }
 
 type Broken = Result<(), String>;
-
-pub(super) fn key() -> Key {
-    Key::lowest(Kind::Session)
-}
-
-pub(super) fn record((version, content): (u64, u64)) -> Arc<Record> {
-    let mut record = Record::new(None, Timestamp::from_millis(content));
-    record.version = version;
-    record.mark = Mark::from_bytes(&content.to_be_bytes()).unwrap();
-    Arc::new(record)
-}
-
-fn ticks(ticks: u64) -> Duration {
-    Duration::from_secs(ticks)
-}
 
 impl World {
     pub(super) fn new(wire: Wire, left: Scene, without: &'static [Rule]) -> Self {
@@ -145,7 +63,11 @@ impl World {
             bits: 0,
             machine,
             source: None,
+            coming: None,
             sources: 0,
+            changes: 0,
+            known: 0,
+            gone: false,
             tracked: false,
             beating: None,
             pending: Vec::new(),
@@ -154,6 +76,11 @@ impl World {
             ghosts: Vec::new(),
         };
         world.connect();
+        while world.coming.is_some() {
+            world.down.drain(..world.down.len() - 1);
+            let (_, up) = world.down.pop_front().unwrap();
+            world.deliver(None, up).unwrap();
+        }
         world
     }
 
@@ -161,6 +88,7 @@ impl World {
         let Scene { reads, commits, others, ends, give_ups, beats, ticks, .. } = self.left;
         let Scene { cuts, evictions, moves, failovers, .. } = self.left;
         let up = self.source.is_some();
+        let listens = up || self.coming.is_some();
         let may = [
             (reads > 0, Event::Read),
             (commits > 0, Event::Commit),
@@ -168,10 +96,10 @@ impl World {
             (ends > 0 && self.version > 0, Event::OtherEnds),
             (beats > 0 && up && self.beating.is_none(), Event::Beat),
             (ticks > 0, Event::Tick),
-            (cuts > 0 && up, Event::Cut),
-            (!up, Event::Connect),
+            (cuts > 0 && listens, Event::Cut),
+            (!listens, Event::Connect),
             (evictions > 0 && self.machine.entries.0.is_some(), Event::Evict),
-            (moves > 0 && up, Event::Move),
+            (moves > 0 && up && !self.wire.tells(), Event::Move),
             (failovers > 0 && self.version > 1, Event::FailOver),
         ];
         let mut events: Vec<Event> =
@@ -194,19 +122,21 @@ impl World {
         match (self.wire, self.up[at].1) {
             (Wire::Shared, _) => at == 0,
             (Wire::Apart, Work::Beat(_)) => !self.up.iter().take(at).any(is_given_up),
-            (Wire::Apart, _) => true,
+            _ => true,
         }
     }
 
     /// Apart, only what the feed says arrives in its order.
     fn may_deliver(&self, at: usize) -> bool {
-        let of_feed = |reply: &Reply| matches!(reply, Reply::Notice | Reply::Beat(_));
+        let of_feed = |reply: &Reply| {
+            matches!(reply, Reply::Notice | Reply::Told(..) | Reply::Up | Reply::Beat(_))
+        };
         match self.wire {
             Wire::Shared => at == 0,
-            Wire::Apart if of_feed(&self.down[at].1) => {
+            _ if of_feed(&self.down[at].1) => {
                 !self.down.iter().take(at).any(|(_, reply)| of_feed(reply))
             }
-            Wire::Apart => true,
+            _ => true,
         }
     }
 
@@ -296,6 +226,7 @@ impl World {
         let at = Moment { now: Timestamp::EPOCH, elapsed: ticks(self.time) };
         let wanted = Wanted { at_least: self.seen, opened_by: None };
         match self.machine.read(&key(), &wanted, self.source, at) {
+            Read::Hit(..) if self.gone => Err("what was said to be gone is shown".to_owned()),
             Read::Hit(record, _) => self.show(record.version, self.time, self.seen),
             Read::Join(ticket) => {
                 let mut pending = self.pending.iter_mut();
@@ -346,11 +277,11 @@ impl World {
     fn execute(&mut self, work: Work, tell: bool) -> Reply {
         let reply = match work {
             Work::Beat(sent) => return Reply::Beat(sent),
-            _ if self.version == 0 => Reply::Gone,
-            Work::Load => Reply::Loaded(self.version, self.content),
+            _ if self.version == 0 => Reply::Gone(self.changes),
+            Work::Load => Reply::Loaded(self.version, self.content, self.changes),
             Work::Commit(bit) => {
                 self.write(Some(bit), tell);
-                Reply::Done(self.version)
+                Reply::Done(self.version, self.changes)
             }
         };
         // A read has the next change told; a commit reads the record last.
@@ -369,14 +300,25 @@ impl World {
             }
             None => self.version = 0,
         }
+        self.changes += u64::from(self.wire.tells());
         let tracked = std::mem::take(&mut self.tracked);
-        let listens = match self.wire {
-            Wire::Shared => tracked,
-            Wire::Apart => self.source.is_some(),
-        };
-        if listens && tell {
-            self.down.push_back((None, Reply::Notice));
+        match self.wire {
+            Wire::Shared if tracked && tell => self.down.push_back((None, Reply::Notice)),
+            Wire::Apart if self.source.is_some() && tell => {
+                self.down.push_back((None, Reply::Notice));
+            }
+            // Its own changes, too.
+            _ if self.wire.tells() && (self.source.is_some() || self.coming.is_some()) => {
+                self.tell_content();
+            }
+            _ => {}
         }
+    }
+
+    /// Tells what the record is now.
+    fn tell_content(&mut self) {
+        let content = (self.version > 0).then_some((self.version, self.content));
+        self.down.push_back((None, Reply::Told(self.changes, content)));
     }
 
     fn acknowledge(&mut self, version: u64) {
@@ -395,6 +337,14 @@ impl World {
         let elapsed = ticks(self.time);
         match (reply, self.source) {
             (Reply::Notice, _) => self.machine.changed(&key()),
+            (Reply::Told(change, content), source) => {
+                let source = source.or(self.coming).expect("it was cut with its source");
+                self.hear(source, change, content);
+            }
+            (Reply::Up, _) => {
+                self.source = self.coming.take();
+                self.machine.up(self.source.expect("it was coming"));
+            }
             (Reply::Beat(sent), Some(source)) => {
                 self.beating = None;
                 self.machine.beat(source, ticks(sent), elapsed);
@@ -406,14 +356,17 @@ impl World {
         else {
             return Ok(());
         };
+        if let Reply::Loaded(_, _, change) | Reply::Done(_, change) | Reply::Gone(change) = reply {
+            self.known = self.known.max(change);
+        }
         match (reply, work) {
-            (Reply::Loaded(version, content), _) => {
+            (Reply::Loaded(version, content, _), _) => {
                 self.machine.brought(ticket, record((version, content)), elapsed);
                 for (asked, seen) in joined.into_iter().filter(|(_, seen)| version >= *seen) {
                     self.show(version, asked, seen)?;
                 }
             }
-            (Reply::Done(version), Work::Commit(bit)) => {
+            (Reply::Done(version, _), Work::Commit(bit)) => {
                 let built = base.map(|(version, content)| {
                     let mark = record((version, content)).mark;
                     (mark, record((version + 1, content | bit)))
@@ -421,20 +374,33 @@ impl World {
                 self.machine.committed(ticket, version, built, elapsed);
                 self.acknowledge(version);
             }
-            _ => self.machine.removed(ticket),
+            _ => {
+                self.gone = true;
+                self.machine.removed(ticket);
+            }
         }
         Ok(())
+    }
+
+    /// A change is told. What is older than what is known here is told without its content, where
+    /// the store is careful.
+    fn hear(&mut self, source: Source, change: u64, content: Option<(u64, u64)>) {
+        let old = change < self.known && self.wire != Wire::Careless;
+        match content.filter(|_| !old) {
+            Some(content) => self.machine.told(source, key(), record(content), ticks(self.time)),
+            None => self.machine.changed(&key()),
+        }
     }
 
     /// The feed's connection dies. On a shared one all calls die with it; what was sent may still
     /// happen, and is then told like anybody's.
     fn cut(&mut self) {
-        let Some(source) = self.source.take() else {
+        let Some(source) = self.source.take().or(self.coming.take()) else {
             return;
         };
         self.machine.down(source);
         (self.tracked, self.beating) = (false, None);
-        if self.wire == Wire::Apart {
+        if self.wire != Wire::Shared {
             self.up.retain(|(ticket, _)| ticket.is_some());
             self.down.retain(|(ticket, _)| ticket.is_some());
             return;
@@ -450,6 +416,12 @@ impl World {
     fn connect(&mut self) {
         self.sources += 1;
         let source = Source::numbered(self.sources);
+        if self.wire.tells() {
+            self.coming = Some(source);
+            self.tell_content();
+            self.down.push_back((None, Reply::Up));
+            return;
+        }
         self.machine.up(source);
         self.source = Some(source);
     }
@@ -457,6 +429,7 @@ impl World {
     /// The last change is lost, and every connection. Who has seen it has seen too much.
     fn fail_over(&mut self) {
         self.cut();
+        self.known = 0;
         self.ghosts.clear();
         self.history.remove(&self.version);
         self.version -= 1;
@@ -493,6 +466,8 @@ impl World {
         (left, time, version, content, history, seen, bits, sources, source).hash(&mut hasher);
         let Self { machine, tracked, beating, pending, up, down, ghosts, .. } = self;
         (tracked, beating, pending, up, down, ghosts).hash(&mut hasher);
+        let Self { coming, changes, known, gone, .. } = self;
+        (coming, changes, known, gone).hash(&mut hasher);
         machine.digest(&key(), &mut hasher);
         hasher.finish()
     }
