@@ -5,6 +5,7 @@ mod fields;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -267,7 +268,7 @@ impl Record {
 
     /// About how many bytes the record takes in memory.
     pub(crate) fn memory(&self) -> usize {
-        const FIELD: usize = size_of::<(Box<str>, Field)>() + 16;
+        const FIELD: usize = size_of::<(Arc<str>, Field)>() + 32;
         size_of::<Self>() + self.size() + self.fields.len() * FIELD
     }
 

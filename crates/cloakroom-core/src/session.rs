@@ -10,7 +10,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use self::view::{Base, View};
+use futures_util::lock;
+
+use self::view::{Base, Stored, View};
 use crate::commit::Outcome;
 use crate::error::{Error, Result};
 use crate::event::Ended;
@@ -40,7 +42,7 @@ pub struct Session {
 pub(crate) struct Inner {
     sessions: Sessions,
     /// One commit at a time; edits go on meanwhile.
-    pub(crate) gate: async_lock::Mutex<()>,
+    pub(crate) gate: lock::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -126,7 +128,7 @@ impl Session {
     pub(crate) fn new(sessions: Sessions, view: View) -> Self {
         let state =
             Mutex::new(State { view, reply: None, closed: false, lost: false, fence: None });
-        Self { inner: Arc::new(Inner { sessions, gate: async_lock::Mutex::new(()), state }) }
+        Self { inner: Arc::new(Inner { sessions, gate: lock::Mutex::new(()), state }) }
     }
 
     /// A poisoned lock means a panic between two whole steps: no user code runs under it.
@@ -249,8 +251,7 @@ impl Session {
     /// A look at this session for later: for a socket or a stream that outlives its request. `None`
     /// where nothing is stored.
     pub fn live(&self) -> Option<Live> {
-        let view = self.view();
-        Some(Live::new(self.inner.sessions.clone(), view.stored()?))
+        Some(Live::new(self.inner.sessions.clone(), &self.stored()?))
     }
 
     /// What the client has to be told, where a commit has made a token or ended the session: told
@@ -314,27 +315,51 @@ impl Session {
         self.state().view.clone()
     }
 
+    /// Looks at the view under the lock: no user code may run there.
+    pub(crate) fn with_view<T>(&self, look: impl FnOnce(&View) -> T) -> T {
+        look(&self.state().view)
+    }
+
+    pub(crate) fn stored(&self) -> Option<Stored> {
+        self.state().view.stored().cloned()
+    }
+
     /// Puts a newer base under the edits, replays those above number `done` on it, and drops the
     /// others. The replay runs outside the lock; where an edit came meanwhile, again.
     pub(crate) fn rebase(&self, base: &Base, done: u64) -> Result<()> {
-        loop {
-            let mut view = self.view();
-            let last = view.edits.last();
-            view.base = base.clone();
-            let edits = std::mem::take(&mut view.edits).rebased(done, view.record())?;
+        while !self.replace_base(base, done) {
+            let edits = self.state().view.edits.clone();
+            let last = edits.last();
+            let edits = edits.rebased(done, base.record())?;
             let mut state = self.state();
             if state.view.edits.last() == last {
-                state.view.base = view.base;
+                state.view.base = base.clone();
                 state.view.edits = edits;
                 return Ok(());
             }
         }
+        Ok(())
+    }
+
+    /// Puts a newer base where there is no edit above number `done` to be replayed on it, which is
+    /// what most commits come to; whether that was so.
+    fn replace_base(&self, base: &Base, done: u64) -> bool {
+        let mut state = self.state();
+        if state.view.edits.last() > done {
+            return false;
+        }
+        state.view.base = base.clone();
+        let dropped = state.view.edits.take();
+        // What a user's closures hold is dropped outside the lock.
+        drop(state);
+        drop(dropped);
+        true
     }
 
     /// Drops the edits up to number `done`, whose commit has failed and whose caller is being told,
     /// and what later ones made of them.
     pub(crate) fn drop_edits(&self, done: u64) {
-        let base = self.view().base;
+        let base = self.with_view(|view| view.base.clone());
         if self.rebase(&base, done).is_err() {
             self.state().view.edits.forget(u64::MAX);
             self.close();

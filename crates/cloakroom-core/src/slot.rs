@@ -39,6 +39,10 @@ impl<T> Slot<T> {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    pub(crate) fn into_name(self) -> Cow<'static, str> {
+        self.name
+    }
 }
 
 impl<T> Clone for Slot<T> {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 
 pub use breaker::{Breaker, BreakerOptions};
 pub use cas::{Cas, Due, Held, Label, NotAPlace, Place, Put, Register, Swapped};
@@ -247,60 +248,78 @@ impl Error {
     }
 }
 
-#[async_trait]
+/// A call as `async_trait` has it.
+type Asked<'a, T> = BoxFuture<'a, Result<T>>;
+
+/// Hands every call on as it is, and no future is put into another.
 impl<S: Store + ?Sized> Store for Arc<S> {
-    async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>> {
-        (**self).load(key, now).await
+    fn load<'s: 'a, 'a>(&'s self, key: Key, now: Timestamp) -> Asked<'a, Option<Record>> {
+        (**self).load(key, now)
     }
 
-    async fn read(&self, key: Key, wanted: &Wanted, now: Timestamp) -> Result<Option<Loaded>> {
-        (**self).read(key, wanted, now).await
+    fn read<'s: 'a, 'w: 'a, 'a>(
+        &'s self,
+        key: Key,
+        wanted: &'w Wanted,
+        now: Timestamp,
+    ) -> Asked<'a, Option<Loaded>> {
+        (**self).read(key, wanted, now)
     }
 
     fn cached(&self, key: Key, wanted: &Wanted, now: Timestamp) -> Option<Loaded> {
         (**self).cached(key, wanted, now)
     }
 
-    async fn create(
-        &self,
+    fn create<'s: 'a, 'r: 'a, 'a>(
+        &'s self,
         key: Key,
-        record: &Record,
+        record: &'r Record,
         seats: Option<usize>,
         now: Timestamp,
-    ) -> Result<Created> {
-        (**self).create(key, record, seats, now).await
+    ) -> Asked<'a, Created> {
+        (**self).create(key, record, seats, now)
     }
 
-    async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
-        (**self).commit(key, commit, now).await
-    }
-
-    async fn commit_built(
-        &self,
+    fn commit<'s: 'a, 'c: 'a, 'a>(
+        &'s self,
         key: Key,
-        commit: &Commit,
-        built: Built<'_>,
+        commit: &'c Commit,
         now: Timestamp,
-    ) -> Result<Outcome> {
-        (**self).commit_built(key, commit, built, now).await
+    ) -> Asked<'a, Outcome> {
+        (**self).commit(key, commit, now)
     }
 
-    async fn end(
-        &self,
+    fn commit_built<'s: 'a, 'c: 'a, 'b: 'a, 'a>(
+        &'s self,
         key: Key,
-        guard: &Guard,
+        commit: &'c Commit,
+        built: Built<'b>,
+        now: Timestamp,
+    ) -> Asked<'a, Outcome> {
+        (**self).commit_built(key, commit, built, now)
+    }
+
+    fn end<'s: 'a, 'g: 'a, 'a>(
+        &'s self,
+        key: Key,
+        guard: &'g Guard,
         announce: Announce,
         now: Timestamp,
-    ) -> Result<Option<Record>> {
-        (**self).end(key, guard, announce, now).await
+    ) -> Asked<'a, Option<Record>> {
+        (**self).end(key, guard, announce, now)
     }
 
-    async fn expire(&self, limit: usize, keep: Keep, now: Timestamp) -> Result<Vec<Ending>> {
-        (**self).expire(limit, keep, now).await
+    fn expire<'s: 'a, 'a>(
+        &'s self,
+        limit: usize,
+        keep: Keep,
+        now: Timestamp,
+    ) -> Asked<'a, Vec<Ending>> {
+        (**self).expire(limit, keep, now)
     }
 
-    async fn clock(&self) -> Result<Option<Timestamp>> {
-        (**self).clock().await
+    fn clock<'s: 'a, 'a>(&'s self) -> Asked<'a, Option<Timestamp>> {
+        (**self).clock()
     }
 
     fn directory(&self) -> Option<&dyn Directory> {

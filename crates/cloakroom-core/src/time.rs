@@ -4,14 +4,11 @@
 //! Stores never read a clock; every call is given `now`.
 
 use std::fmt::Debug;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::ops::Add;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use futures_util::future::{Either, select};
-use futures_util::poll;
 
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -95,15 +92,16 @@ pub(crate) async fn within<F: Future>(
     limit: Duration,
     work: F,
 ) -> Option<F::Output> {
-    let mut work = pin!(work);
-    // Most work is done at once or soon: the timer is made only for what has to wait.
-    if let Poll::Ready(output) = poll!(&mut work) {
-        return Some(output);
-    }
-    match select(work, timer.sleep(limit)).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(((), _)) => None,
-    }
+    let (mut work, mut sleep) = (pin!(work), None);
+    poll_fn(|context| {
+        if let Poll::Ready(output) = work.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        // Most work is done at once: the timer is made only for what has to wait.
+        let sleep: &mut Sleep = sleep.get_or_insert_with(|| timer.sleep(limit));
+        sleep.as_mut().poll(context).map(|()| None)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::fault;
 use crate::layout::{Index, Layout, backstop, score};
 use crate::login::login_of;
 use crate::reply;
-use crate::script::Call;
+use crate::script::{Call, Scripts};
 use crate::store::encode;
 
 /// What became of a commit.
@@ -35,8 +35,14 @@ pub(crate) struct Signed {
 }
 
 /// The script's keys and arguments for `commit`.
-pub(crate) fn call(layout: &Layout, key: Key, commit: &Commit, now: Timestamp) -> Call {
-    let mut call = Call::on([layout.record(key), layout.deadlines(Index::of(key))]);
+pub(crate) fn call(
+    scripts: &Scripts,
+    layout: &Layout,
+    key: Key,
+    commit: &Commit,
+    now: Timestamp,
+) -> Call {
+    let mut call = scripts.commit.on([layout.record(key), layout.deadlines(Index::of(key))]);
     let opened_under = commit.opened_under.as_ref().map(|proof| proof.as_bytes().as_slice());
     call.number(now.millis())
         .arg(key.as_bytes())
@@ -57,6 +63,7 @@ pub(crate) fn call(layout: &Layout, key: Key, commit: &Commit, now: Timestamp) -
 
 /// The keys and arguments that write what the sender has made of the record.
 pub(crate) fn put(
+    scripts: &Scripts,
     layout: &Layout,
     key: Key,
     Built { base, after }: Built<'_>,
@@ -64,11 +71,11 @@ pub(crate) fn put(
 ) -> Call {
     let (name, deadline) = (layout.record(key), after.deadline());
     if deadline == base.deadline() {
-        let mut call = Call::on([name]);
+        let mut call = scripts.put.on([name]);
         call.arg(base.marked()).arg(encode(after));
         return call;
     }
-    let mut call = Call::on([name, layout.deadlines(Index::of(key))]);
+    let mut call = scripts.put.on([name, layout.deadlines(Index::of(key))]);
     call.arg(base.marked()).arg(encode(after)).arg(key.as_bytes());
     call.arg(score(deadline)).arg(backstop(deadline, now));
     call

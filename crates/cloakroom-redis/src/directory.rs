@@ -9,7 +9,6 @@ use redis::Cmd;
 use crate::layout::{BUCKETS, Index, bucket_of};
 use crate::reply;
 use crate::route::Batch;
-use crate::script::Call;
 use crate::seats::sort;
 use crate::store::RedisStore;
 
@@ -26,7 +25,7 @@ impl Directory for RedisStore {
     /// Marks the principal's seats, so that no login confirms that took its seat before. It
     /// compares no clocks. Seats under way stay: what they have written is then found and ended.
     async fn bar(&self, principal: &str, _now: Timestamp) -> Result<()> {
-        let mut call = Call::on([self.layout.seats(principal)]);
+        let mut call = self.scripts.bar.on([self.layout.seats(principal)]);
         call.arg(CommitId::random().as_bytes().as_slice());
         self.scripts.bar.run(&self.route, &call).await.map(drop)
     }

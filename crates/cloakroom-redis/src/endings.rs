@@ -11,7 +11,6 @@ use redis::Cmd;
 use crate::layout::{BUCKETS, bucket_of};
 use crate::reply;
 use crate::route::{Batch, first_error};
-use crate::script::Call;
 use crate::store::RedisStore;
 
 #[async_trait]
@@ -25,7 +24,7 @@ impl Endings for RedisStore {
             left -= most;
             if most > 0 {
                 let leases = self.layout.leases(bucket);
-                let mut call = Call::on([leases, self.layout.endings(bucket)]);
+                let mut call = self.scripts.lease.on([leases, self.layout.endings(bucket)]);
                 call.number(now.millis()).number(until.millis()).number(most as u64);
                 calls.push(call);
             }
@@ -46,7 +45,8 @@ impl Endings for RedisStore {
 
     async fn acknowledge(&self, key: Key) -> Result<()> {
         let bucket = bucket_of(key);
-        let mut call = Call::on([self.layout.leases(bucket), self.layout.endings(bucket)]);
+        let keys = [self.layout.leases(bucket), self.layout.endings(bucket)];
+        let mut call = self.scripts.acknowledge.on(keys);
         call.arg(key.as_bytes().as_slice());
         self.scripts.acknowledge.run(&self.route, &call).await.map(drop)
     }

@@ -1,14 +1,17 @@
 //! The scripts, and their invocation: by hash, and whole where the server does not have them yet.
 
 use std::fmt;
-use std::io::Write;
 
 use cloakroom_core::store::Result;
-use redis::{Cmd, Script, ServerErrorKind, Value};
+use redis::{Arg, Cmd, Script, ServerErrorKind, Value};
 
 use crate::fault::Fault;
 use crate::layout::bucket_in;
 use crate::route::{Batch, Route};
+
+/// Room for the arguments of most calls, and for their bytes.
+const ARGS: usize = 20;
+const BYTES: usize = 512;
 
 const RECORD: &str = include_str!("lua/record.lua");
 
@@ -49,51 +52,31 @@ pub(crate) struct Code {
     hash: String,
 }
 
-/// One script's keys and arguments.
-#[derive(Default)]
+/// One invocation of a script: by its hash.
 pub(crate) struct Call {
     bucket: u8,
-    keys: Vec<String>,
-    /// All arguments, one behind the other.
-    bytes: Vec<u8>,
-    /// Where each ends.
-    ends: Vec<usize>,
+    command: Cmd,
 }
 
 impl fmt::Debug for Call {
     /// Prints no argument: among them are users' values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Call({:?}, {} arguments)", self.keys, self.ends.len())
+        let args = self.command.args_iter().len();
+        write!(f, "Call({:02x}, {args} arguments)", self.bucket)
     }
 }
 
 impl Call {
-    /// A call on these keys, all in one bucket.
-    pub(crate) fn on(keys: impl Into<Vec<String>>) -> Self {
-        let keys = keys.into();
-        let bucket = keys.first().map_or(0, |key| bucket_in(key));
-        let (bytes, ends) = (Vec::with_capacity(1024), Vec::with_capacity(18));
-        Self { bucket, keys, bytes, ends }
-    }
-
     /// Adds an argument.
     pub(crate) fn arg(&mut self, arg: impl AsRef<[u8]>) -> &mut Self {
-        self.bytes.extend_from_slice(arg.as_ref());
-        self.ends.push(self.bytes.len());
+        self.command.arg(arg.as_ref());
         self
     }
 
     /// Adds a number as an argument.
     pub(crate) fn number(&mut self, number: u64) -> &mut Self {
-        // Writing to memory does not fail.
-        let _ = write!(self.bytes, "{number}");
-        self.ends.push(self.bytes.len());
+        self.command.arg(number);
         self
-    }
-
-    fn args(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
 }
 
@@ -108,10 +91,21 @@ impl Code {
         Self::new(&format!("{RECORD}{source}"))
     }
 
+    /// A call on these keys, all in one bucket.
+    pub(crate) fn on<const N: usize>(&self, keys: [String; N]) -> Call {
+        let bucket = keys.first().map_or(0, |key| bucket_in(key));
+        let mut command = Cmd::with_capacity(ARGS, BYTES);
+        command.arg("EVALSHA").arg(&self.hash).arg(N);
+        for key in &keys {
+            command.arg(key);
+        }
+        Call { bucket, command }
+    }
+
     /// Runs the script once. A server that does not know its hash has not run it, and is sent the
     /// whole.
     pub(crate) async fn run(&self, route: &Route, call: &Call) -> Result<Value> {
-        match route.send(call.bucket, &self.by_hash(call)).await {
+        match route.send(call.bucket, &call.command).await {
             Err(fault) if is_unknown(&fault) => {
                 Ok(Box::pin(route.send(call.bucket, &self.whole(call))).await?)
             }
@@ -123,7 +117,7 @@ impl Code {
     /// hash. There is an answer or an error for each.
     pub(crate) async fn run_all(&self, route: &Route, calls: &[Call]) -> Vec<Result<Value, Fault>> {
         let mut batch = Batch::with_capacity(calls.len());
-        calls.iter().for_each(|call| batch.add(call.bucket, self.by_hash(call)));
+        calls.iter().for_each(|call| batch.add(call.bucket, call.command.clone()));
         let mut all = route.send_all(batch).await;
         let unknown = |answer: &Result<_, Fault>| answer.as_ref().is_err_and(is_unknown);
         let again: Vec<usize> = (0..all.len()).filter(|at| unknown(&all[*at])).collect();
@@ -137,27 +131,17 @@ impl Code {
         all
     }
 
-    fn by_hash(&self, call: &Call) -> Cmd {
-        command("EVALSHA", &self.hash, call)
-    }
-
+    /// The same call with the script's text in the place of its hash.
     fn whole(&self, call: &Call) -> Cmd {
-        command("EVAL", &self.source, call)
+        let mut command = Cmd::with_capacity(ARGS, BYTES + self.source.len());
+        command.arg("EVAL").arg(&self.source);
+        for arg in call.command.args_iter().skip(2) {
+            if let Arg::Simple(bytes) = arg {
+                command.arg(bytes);
+            }
+        }
+        command
     }
-}
-
-fn command(name: &str, script: &str, call: &Call) -> Cmd {
-    let count = 3 + call.keys.len() + call.ends.len();
-    let size = call.keys.iter().map(String::len).sum::<usize>() + call.bytes.len();
-    let mut command = Cmd::with_capacity(count, size + script.len() + 16);
-    command.arg(name).arg(script).arg(call.keys.len());
-    for key in &call.keys {
-        command.arg(key);
-    }
-    for arg in call.args() {
-        command.arg(arg);
-    }
-    command
 }
 
 fn is_unknown(fault: &Fault) -> bool {

@@ -149,7 +149,7 @@ impl RedisStore {
     }
 
     async fn ask_for(&self, seat: &Seat, what: &str, value: &str) -> Result<Value> {
-        let mut call = Call::on([seat.seats.clone()]);
+        let mut call = self.scripts.seat.on([seat.seats.clone()]);
         call.arg(what)
             .arg(seat.name.as_str())
             .arg(value)
@@ -175,7 +175,7 @@ impl RedisStore {
         let calls: Vec<Call> = gone
             .iter()
             .map(|(principal, key, login)| {
-                let mut call = Call::on([self.layout.seats(principal)]);
+                let mut call = self.scripts.unseat.on([self.layout.seats(principal)]);
                 call.arg(key.to_string()).arg(confirmed(*login));
                 call
             })
@@ -186,7 +186,7 @@ impl RedisStore {
     /// Frees the seat of a login under way, and that of a session since `login` that has been
     /// ended. A login that loses its seat so counts again when it comes to its confirmation.
     pub(crate) async fn vacate(&self, principal: &str, key: Key, login: Option<u64>) {
-        let mut call = Call::on([self.layout.seats(principal)]);
+        let mut call = self.scripts.unseat.on([self.layout.seats(principal)]);
         call.arg(key.to_string()).arg(ANY_PENDING);
         if let Some(login) = login {
             call.arg(key.to_string()).arg(confirmed(login));
@@ -199,7 +199,7 @@ impl RedisStore {
         if entries.is_empty() {
             return;
         }
-        let mut call = Call::on([seats.to_owned()]);
+        let mut call = self.scripts.unseat.on([seats.to_owned()]);
         for (name, value) in entries {
             call.arg(name.as_ref()).arg(value.as_ref());
         }

@@ -74,7 +74,7 @@ impl RedisStore {
         now: Timestamp,
     ) -> Result<Applied> {
         if let Some(built) = built {
-            let call = commit::put(&self.layout, key, built, now);
+            let call = commit::put(&self.scripts, &self.layout, key, built, now);
             match self.scripts.put.run(&self.route, &call).await? {
                 Value::Int(1) => return Ok(commit::as_made(commit, built)),
                 Value::Int(0) => {}
@@ -87,7 +87,7 @@ impl RedisStore {
 
     /// Has the server carry out a commit, in one step.
     async fn carry_out(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Applied> {
-        let call = commit::call(&self.layout, key, commit, now);
+        let call = commit::call(&self.scripts, &self.layout, key, commit, now);
         let answer = self.scripts.commit.run(&self.route, &call).await?;
         commit::applied(key, commit, answer)
     }
@@ -117,7 +117,7 @@ impl RedisStore {
     ) -> Result<Created> {
         let deadline = record.deadline();
         let deadlines = self.layout.deadlines(Index::of(key));
-        let mut call = Call::on([self.layout.record(key), deadlines]);
+        let mut call = self.scripts.create.on([self.layout.record(key), deadlines]);
         call.number(now.millis())
             .arg(key.as_bytes().as_slice())
             .arg(encode(record))
@@ -149,7 +149,7 @@ impl RedisStore {
     /// The removal script's keys, and its first arguments.
     pub(crate) fn removal(&self, key: Key, now: Timestamp) -> Call {
         let bucket = bucket_of(key);
-        let mut call = Call::on([
+        let mut call = self.scripts.remove.on([
             self.layout.record(key),
             self.layout.deadlines(Index::of(key)),
             self.layout.leases(bucket),

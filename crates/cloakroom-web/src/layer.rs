@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cloakroom_core::{Client, Sessions, Token};
+use cloakroom_core::{Client, Sessions};
 use tower_layer::Layer;
 
 use crate::client::{Network, Proxies};
+use crate::transport::Tokens;
 use crate::{Head, Refusal, Session, SessionService, Transport};
 
 /// Gives every request of a service its session.
@@ -48,7 +49,7 @@ pub(crate) struct Setting {
 
 /// What a request brings of its session.
 pub(crate) struct Brought {
-    tokens: Vec<Token>,
+    tokens: Tokens,
     client: Client,
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use cloakroom_core::{Reply, Timestamp, Token};
 use http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 pub use cookie::{BadCookie, CookieConfig, SameSite, Secure};
 
@@ -108,11 +109,11 @@ impl Transport {
 
     /// The first distinct, well-formed tokens of a request, `most` of them, and the highest version
     /// of its session that it says it has seen. A forged one costs a read.
-    pub(crate) fn brought(&self, headers: &HeaderMap, most: usize) -> (Vec<Token>, Option<u64>) {
+    pub(crate) fn brought(&self, headers: &HeaderMap, most: usize) -> (Tokens, Option<u64>) {
         match (self.way(headers), &self.cookie, &self.header) {
             (Way::Cookie, Some(cookie), _) => {
                 let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
-                let (mut tokens, mut seen) = (Vec::new(), None);
+                let (mut tokens, mut seen) = (Tokens::new(), None);
                 for (name, value) in lines.flat_map(cookies::pairs) {
                     if name == cookie.name().as_bytes() {
                         add_distinct(&mut tokens, value, most);
@@ -123,12 +124,12 @@ impl Transport {
                 (tokens, seen)
             }
             (Way::Header, _, Some(header)) => {
-                let mut tokens = Vec::new();
+                let mut tokens = Tokens::new();
                 header.values(headers).for_each(|value| add_distinct(&mut tokens, value, most));
                 let seen = headers.get(fence::HEADER);
                 (tokens, seen.and_then(|value| fence::parse(value.as_bytes())))
             }
-            _ => (Vec::new(), None),
+            _ => (Tokens::new(), None),
         }
     }
 
@@ -170,6 +171,9 @@ impl Transport {
     }
 }
 
+/// A request's tokens: hardly one brings several.
+pub(crate) type Tokens = SmallVec<[Token; 1]>;
+
 /// Whom a response answers, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recipient {
@@ -186,7 +190,7 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn add_distinct(tokens: &mut Vec<Token>, value: &[u8], most: usize) {
+fn add_distinct(tokens: &mut Tokens, value: &[u8], most: usize) {
     if tokens.len() < most
         && let Some(token) = Token::parse(value)
         && !tokens.contains(&token)

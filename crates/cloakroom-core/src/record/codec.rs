@@ -4,6 +4,7 @@
 //! that Redis' Lua writes. A reader keeps the keys that it does not know.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -364,7 +365,7 @@ impl<'a> Reader<'a> {
         for _ in 0..self.map()? {
             let version = self.commit()?;
             for _ in 0..self.map()? {
-                let name: Box<str> = self.text()?.into();
+                let name: Arc<str> = self.text()?.into();
                 let bytes = self.bytes.slice_ref(self.str()?);
                 fields.push((name, Field { version, bytes }));
             }

@@ -2,14 +2,15 @@
 //! lie in one sorted piece of memory, not in a tree.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Field;
 
-/// Fields by their names, in the names' order.
+/// Fields by their names, in the names' order. A clone shares the names.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Fields(Vec<(Box<str>, Field)>);
+pub struct Fields(Vec<(Arc<str>, Field)>);
 
 impl Fields {
     /// None.
@@ -34,7 +35,7 @@ impl Fields {
     /// Puts a field, and returns the one that it replaces.
     pub fn insert(
         &mut self,
-        name: impl AsRef<str> + Into<Box<str>>,
+        name: impl AsRef<str> + Into<Arc<str>>,
         field: Field,
     ) -> Option<Field> {
         match self.find(name.as_ref()) {
@@ -86,10 +87,10 @@ impl Fields {
     }
 }
 
-impl<N: Into<Box<str>>> FromIterator<(N, Field)> for Fields {
+impl<N: Into<Arc<str>>> FromIterator<(N, Field)> for Fields {
     /// Of several with one name the last stays.
     fn from_iter<I: IntoIterator<Item = (N, Field)>>(fields: I) -> Self {
-        let mut all: Vec<(Box<str>, Field)> =
+        let mut all: Vec<(Arc<str>, Field)> =
             fields.into_iter().map(|(name, field)| (name.into(), field)).collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all.dedup_by(|later, earlier| {

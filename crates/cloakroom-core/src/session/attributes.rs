@@ -18,7 +18,7 @@ impl Session {
         let state = self.state();
         let view = &state.view;
         let stored = view.record().into_iter().flat_map(|record| record.fields.keys());
-        let stored = stored.chain(view.edits.names().map(String::as_str));
+        let stored = stored.chain(view.edits.names());
         let mut names: Vec<String> = stored.map(str::to_owned).collect();
         names.sort_unstable();
         names.dedup();
@@ -56,17 +56,16 @@ impl Session {
         let policy = self.inner.sessions.policy();
         let bytes = slot::encode(slot.name(), value)?;
         let bytes = within_attribute(slot.name(), bytes, policy.attribute_bytes)?;
+        let name = slot.into_name();
         self.edit(|view| {
-            view.edit_field(slot.name(), policy.room, |edits| {
-                edits.put(slot.name(), Some(bytes));
-            })
+            view.edit_field(&name, policy.room, |edits| edits.put(name.clone(), Some(bytes)))
         })?
     }
 
     /// Removes an attribute.
     pub fn remove<T>(&self, slot: Slot<T>) -> Result<()> {
         self.check_name(slot.name())?;
-        self.edit(|view| view.edits.put(slot.name(), None))
+        self.edit(|view| view.edits.put(slot.into_name(), None))
     }
 
     /// Changes an attribute from what it is, or from the default where it is absent. `change` is
@@ -78,7 +77,7 @@ impl Session {
         F: Fn(&mut T) + Send + Sync + 'static,
     {
         self.check_name(slot.name())?;
-        let name = slot.name().to_owned();
+        let name = slot.into_name();
         let Policy { attribute_bytes: most, room, .. } = *self.inner.sessions.policy();
         let update: edits::Update = {
             let name = name.clone();
@@ -94,7 +93,7 @@ impl Session {
             let done = self.edit(|view| {
                 (view.edits.shown(&name, view.record()) == before.as_ref()).then(|| {
                     let update = Arc::clone(&update);
-                    view.edit_field(&name, room, |edits| edits.update(&name, update, shown))
+                    view.edit_field(&name, room, |edits| edits.update(name.clone(), update, shown))
                 })
             })?;
             if let Some(done) = done {

@@ -1,5 +1,6 @@
 //! What a request wants of its session, kept so that it can be replayed on a newer record.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub(crate) struct FieldEdits {
 #[derive(Clone, Default)]
 pub(crate) struct Edits {
     last: u64,
-    fields: BTreeMap<String, FieldEdits>,
+    fields: BTreeMap<Cow<'static, str>, FieldEdits>,
     login: Option<(u64, Login)>,
     ending: Option<(u64, Ended)>,
     idle: Option<(u64, Option<Duration>)>,
@@ -68,16 +69,21 @@ impl Edits {
     }
 
     /// Replaces the field whatever it is, or removes it.
-    pub(crate) fn put(&mut self, name: &str, value: Option<Bytes>) {
+    pub(crate) fn put(&mut self, name: impl Into<Cow<'static, str>>, value: Option<Bytes>) {
         let edit = value.clone().map_or(Edit::Remove, Edit::Put);
         let edits = vec![(self.next(), edit)];
-        self.fields.insert(name.to_owned(), FieldEdits { edits, shown: value });
+        self.fields.insert(name.into(), FieldEdits { edits, shown: value });
     }
 
     /// Adds an update whose result on the present base is `shown`.
-    pub(crate) fn update(&mut self, name: &str, update: Update, shown: Bytes) {
+    pub(crate) fn update(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        update: Update,
+        shown: Bytes,
+    ) {
         let number = self.next();
-        let field = self.fields.entry(name.to_owned());
+        let field = self.fields.entry(name.into());
         let field = field.or_insert_with(|| FieldEdits { edits: Vec::new(), shown: None });
         field.edits.push((number, Edit::Update(update)));
         field.shown = Some(shown);
@@ -122,14 +128,14 @@ impl Edits {
 
     pub(crate) fn restore_field(&mut self, name: &str, before: Option<FieldEdits>) {
         match before {
-            Some(before) => self.fields.insert(name.to_owned(), before),
+            Some(before) => self.fields.insert(name.to_owned().into(), before),
             None => self.fields.remove(name),
         };
     }
 
     /// The fields that are written or removed.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
-        self.fields.keys()
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.keys().map(|name| &**name)
     }
 
     /// Whether there is anything to commit.
@@ -169,13 +175,13 @@ impl Edits {
 
     /// The edits as a commit's changes. A field that is only updated must be as it was read.
     pub(crate) fn changes(&self, base: Option<&Record>) -> BTreeMap<String, Change> {
-        self.fields
-            .iter()
-            .map(|(name, field)| {
-                let expect = self.expect(name, base);
-                (name.clone(), Change { to: field.shown.clone(), expect })
-            })
-            .collect()
+        // Not collected: that would sort in memory of its own first.
+        let mut changes = BTreeMap::new();
+        for (name, field) in &self.fields {
+            let change = Change { to: field.shown.clone(), expect: self.expect(name, base) };
+            changes.insert(name.to_string(), change);
+        }
+        changes
     }
 
     /// What a commit that computes `name` from what is shown has to expect of the stored field.
@@ -187,6 +193,12 @@ impl Edits {
                 Expect::unchanged(base.and_then(|record| record.fields.get(name)))
             }
         }
+    }
+
+    /// Takes all edits out; later ones are numbered from where these ended.
+    pub(crate) fn take(&mut self) -> Self {
+        let last = self.last;
+        std::mem::replace(self, Self { last, ..Self::default() })
     }
 
     /// Drops the edits up to number `done`.

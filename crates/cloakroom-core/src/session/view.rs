@@ -49,6 +49,17 @@ impl Base {
         Self::Stored(Stored { key, opened_under, record: record.into() })
     }
 
+    pub(crate) fn as_stored(&self) -> Option<&Stored> {
+        match self {
+            Self::Stored(stored) => Some(stored),
+            Self::Nothing | Self::Settling | Self::Gone | Self::Ended => None,
+        }
+    }
+
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.as_stored().map(|stored| &*stored.record)
+    }
+
     /// A record that is found by name and opened by no token, where it is there.
     pub(crate) fn named(key: Key, record: Option<Arc<Record>>) -> Self {
         record.map_or(Self::Nothing, |record| Self::stored(key, None, record))
@@ -141,14 +152,11 @@ impl View {
     }
 
     pub(crate) fn stored(&self) -> Option<&Stored> {
-        match &self.base {
-            Base::Stored(stored) => Some(stored),
-            Base::Nothing | Base::Settling | Base::Gone | Base::Ended => None,
-        }
+        self.base.as_stored()
     }
 
     pub(crate) fn record(&self) -> Option<&Record> {
-        self.stored().map(|stored| &*stored.record)
+        self.base.record()
     }
 
     /// Edits one field, unless the session would then hold more than `room` and more than before.

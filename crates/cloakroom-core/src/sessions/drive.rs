@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::{Ended, Ending, Event};
 use crate::policy::{Seats, WhenFull};
 use crate::record::{Record, Standing};
-use crate::session::view::{Base, Step, Stored, View};
+use crate::session::view::{Base, Extra, Step, Stored, View};
 use crate::session::{Reply, Session};
 use crate::store::{Built, Created};
 use crate::time::{Timestamp, within};
@@ -74,9 +74,7 @@ impl Sessions {
             passed
         });
         // Listeners are told outside the deadline and the queue: theirs is other people's code.
-        for ending in std::mem::take(&mut drive.endings) {
-            self.announce(&ending).await;
-        }
+        self.announce_all(&drive.endings).await;
         outcome
     }
 }
@@ -92,20 +90,20 @@ struct Drive<'a> {
     displacements: u32,
 }
 
-/// One try: a view, and when it was taken.
+/// One try: what it is built on, and when it was planned.
 struct Try {
-    view: View,
+    base: Base,
     now: Timestamp,
 }
 
 impl Try {
     /// What `commit` makes of the record as it was read, if that lets it.
     fn after(&self, commit: &Commit) -> Option<Arc<Record>> {
-        self.view.record()?.apply(commit, self.now).1.map(Arc::new)
+        self.base.record()?.apply(commit, self.now).1.map(Arc::new)
     }
 
     fn built<'a>(&'a self, after: &'a Option<Arc<Record>>) -> Option<Built<'a>> {
-        let base = &self.view.stored()?.record;
+        let base = &self.base.as_stored()?.record;
         after.as_ref().map(|after| Built { base, after })
     }
 }
@@ -119,12 +117,9 @@ impl<'a> Drive<'a> {
         let mut turn = self.join_busy_queue(computed.is_some()).await?;
         let mut conflicts = 0;
         loop {
-            let (view, now) = (self.session.view(), self.sessions.now());
-            self.drafted = view.edits.last();
-            let extra = computed.as_mut().map(|(name, compute)| compute_on(&view, name, compute));
-            let step = view.plan(self.sessions.policy(), now, extra.transpose()?)?;
+            let (tried, step) = self.plan(computed.as_mut())?;
             let mut underway = Underway(Some(self.session));
-            let progress = self.take(&Try { view, now }, step).await;
+            let progress = self.take(&tried, step).await;
             underway.0 = None;
             match progress? {
                 Progress::Finished(outcome) => {
@@ -136,6 +131,28 @@ impl<'a> Drive<'a> {
                 Progress::Conflict => turn = self.wait_for_turn().await?,
             }
             conflicts += 1;
+        }
+    }
+
+    /// Plans a try on the session as it is.
+    fn plan(&mut self, computed: Option<&mut Computed<'_>>) -> Result<(Try, Step)> {
+        let (session, policy, now) = (self.session, self.sessions.policy(), self.sessions.now());
+        let plan = |view: &View, extra: Extra| {
+            let step = view.plan(policy, now, extra)?;
+            Ok((Try { base: view.base.clone(), now }, step))
+        };
+        match computed {
+            None => session.with_view(|view| {
+                self.drafted = view.edits.last();
+                plan(view, None)
+            }),
+            // The user's code runs outside the lock, on a view of its own.
+            Some((name, compute)) => {
+                let view = session.view();
+                self.drafted = view.edits.last();
+                let change = compute_on(&view, name, compute)?;
+                plan(&view, Some(change))
+            }
         }
     }
 
@@ -153,13 +170,12 @@ impl<'a> Drive<'a> {
 
     /// Waits until no other writer of this node is at this key.
     async fn wait_for_turn(&self) -> Result<Option<Turn<'a>>> {
-        let view = self.session.view();
-        let Some(Stored { key, opened_under, record }) = view.stored() else {
+        let Some(Stored { key, opened_under, record }) = self.session.stored() else {
             return Ok(None);
         };
-        let mut turn = self.sessions.inner.queues.wait(key).await;
-        if let Some(newest) = turn.take(key).filter(|newest| newest.version > record.version) {
-            self.replay_on(&Base::stored(*key, *opened_under, newest))?;
+        let mut turn = self.sessions.inner.queues.wait(&key).await;
+        if let Some(newest) = turn.take(&key).filter(|newest| newest.version > record.version) {
+            self.replay_on(&Base::stored(key, opened_under, newest))?;
         }
         Ok(Some(turn))
     }
@@ -167,9 +183,8 @@ impl<'a> Drive<'a> {
     /// Leaves the queue, and to the next in it the newest record. One that misses what others
     /// wrote in between, as its version tells, would be no help.
     fn leave(&self, turn: Option<Turn<'_>>, outcome: &Outcome) {
-        let view = self.session.view();
-        if let (Some(turn), Some(stored), Outcome::Done { version }) =
-            (turn, view.stored(), outcome)
+        if let (Some(turn), Outcome::Done { version }) = (turn, outcome)
+            && let Some(stored) = self.session.stored()
             && stored.record.version == *version
         {
             turn.leave(stored.key, &stored.record);
@@ -195,7 +210,7 @@ impl<'a> Drive<'a> {
         let (sessions, now) = (self.sessions, tried.now);
         match step {
             Step::Nothing => {
-                let version = tried.view.record().map_or(0, |record| record.version);
+                let version = tried.base.record().map_or(0, |record| record.version);
                 Ok(Progress::Finished(Outcome::Done { version }))
             }
             Step::Gone => Ok(Progress::Finished(Outcome::Gone)),
@@ -265,7 +280,7 @@ impl<'a> Drive<'a> {
             }
             Sent::Answered(Created::Barred) => return Ok(Progress::Finished(Outcome::Barred)),
             Sent::Answered(Created::Refused(limit)) => {
-                return Box::pin(self.make_room(tried, limit)).await;
+                return Box::pin(self.make_room(record.principal, limit)).await;
             }
         };
         let (version, opened_under) = (record.version, token.as_ref().map(Token::proof));
@@ -292,7 +307,7 @@ impl<'a> Drive<'a> {
             // What others wrote in between is not in it; its version, lower than the store's, says
             // so.
             Sent::Answered(Outcome::Done { version }) => {
-                let before = tried.view.record().ok_or(Error::OutcomeUnknown)?;
+                let before = tried.base.record().ok_or(Error::OutcomeUnknown)?;
                 let with = || Arc::new(before.with(commit, tried.now));
                 (after.unwrap_or_else(with), version)
             }
@@ -312,12 +327,13 @@ impl<'a> Drive<'a> {
                 return Ok(Progress::Again);
             }
             Sent::Answered(Outcome::Refused(limit)) => {
-                return Box::pin(self.make_room(tried, limit)).await;
+                let principal = commit.sign_in.as_ref().map(|sign_in| sign_in.principal.clone());
+                return Box::pin(self.make_room(principal, limit)).await;
             }
             Sent::Answered(outcome) => return Ok(Progress::Finished(outcome)),
         };
         let opened_under = replaced.or(commit.opened_under);
-        if tried.view.record().is_none_or(|before| before.version != version) {
+        if tried.base.record().is_none_or(|before| before.version != version) {
             self.session.set_fence(version);
         }
         self.tell_of(key, commit, version);
@@ -335,17 +351,18 @@ impl<'a> Drive<'a> {
         Err(Error::OutcomeUnknown)
     }
 
-    /// Where the seats are taken and the policy says so, ends the session of the oldest login.
-    async fn make_room(&mut self, tried: &Try, limit: Limit) -> Result<Progress> {
+    /// Where the seats are taken and the policy says so, ends the session of the oldest login of
+    /// who signs in.
+    async fn make_room(&mut self, principal: Option<String>, limit: Limit) -> Result<Progress> {
         let when_full = self.sessions.policy().seats.map(|Seats { when_full, .. }| when_full);
         let oldest = match &limit {
             Limit::Seats { taken } if when_full == Some(WhenFull::EndOldest) => taken.first(),
             _ => None,
         };
-        let (Some(oldest), Some(login)) = (oldest, tried.view.edits.login()) else {
+        let (Some(oldest), Some(principal)) = (oldest, principal) else {
             return Ok(Progress::Finished(Outcome::Refused(limit)));
         };
-        let guard = Guard::Principal(login.principal.clone());
+        let guard = Guard::Principal(principal);
         let (ending, _) = self.sessions.remove(*oldest, &guard, Ended::Displaced).await?;
         match ending {
             Some(ending) => self.endings.push(ending),

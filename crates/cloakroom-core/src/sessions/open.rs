@@ -69,9 +69,7 @@ impl Sessions {
         let mut endings = Vec::new();
         let opening = self.find_one(tokens, seen, &mut endings);
         let found = within(&*self.inner.timer, self.policy().deadline, opening).await;
-        for ending in endings {
-            self.announce(&ending).await;
-        }
+        self.announce_all(&endings).await;
         found.unwrap_or(Err(Error::DeadlinePassed))
     }
 

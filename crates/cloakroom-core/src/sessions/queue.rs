@@ -17,21 +17,33 @@ pub(super) struct Queues(Vec<Queue>);
 
 #[derive(Default)]
 struct Queue {
-    waiting: AtomicUsize,
+    /// The writers that wait in it, and the one at its head.
+    writers: AtomicUsize,
     /// Held by the writer whose turn it is; in it, what the one before has left.
     newest: Mutex<Option<(Key, Arc<Record>)>>,
 }
 
 /// A writer's turn. Ends when it is dropped.
 pub(super) struct Turn<'a> {
-    queue: &'a Queue,
     newest: MutexGuard<'a, Option<(Key, Arc<Record>)>>,
+    counted: Counted<'a>,
 }
 
-/// Counts a waiting writer, also where it is dropped while it waits.
-struct Waiting<'a>(&'a AtomicUsize);
+/// A writer in the queue, until it is dropped: while it waits, or after its turn.
+struct Counted<'a>(&'a AtomicUsize);
 
-impl Drop for Waiting<'_> {
+impl<'a> Counted<'a> {
+    fn among(writers: &'a AtomicUsize) -> Self {
+        writers.fetch_add(1, Ordering::Relaxed);
+        Self(writers)
+    }
+
+    fn is_alone(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 1
+    }
+}
+
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -44,16 +56,14 @@ impl Queues {
 
     /// Whether somebody is at the head of the queue of `key`, or waits in it.
     pub(super) fn is_busy(&self, key: &Key) -> bool {
-        let queue = self.of(key);
-        queue.waiting.load(Ordering::Relaxed) > 0 || queue.newest.try_lock().is_none()
+        self.of(key).writers.load(Ordering::Relaxed) > 0
     }
 
     /// Waits for the turn of a writer of `key`.
     pub(super) async fn wait(&self, key: &Key) -> Turn<'_> {
         let queue = self.of(key);
-        queue.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&queue.waiting);
-        Turn { queue, newest: queue.newest.lock().await }
+        let counted = Counted::among(&queue.writers);
+        Turn { newest: queue.newest.lock().await, counted }
     }
 }
 
@@ -71,7 +81,7 @@ impl Turn<'_> {
 
     /// Ends the turn, and leaves the record as it is now to the next, where somebody waits.
     pub(super) fn leave(mut self, key: Key, record: &Arc<Record>) {
-        if self.queue.waiting.load(Ordering::Relaxed) > 0 {
+        if !self.counted.is_alone() {
             *self.newest = Some((key, Arc::clone(record)));
         }
     }

@@ -104,7 +104,8 @@ impl Sessions {
             Err(error) if !error.is_ambiguous() => return Err(error.into()),
             Err(error) => error,
         };
-        match self.newest(key, self.now()).await {
+        // In a box: hardly an answer is lost.
+        match Box::pin(self.newest(key, self.now())).await {
             Ok(Some(found)) if contains(&found) => Ok(Sent::Found(found)),
             _ => {
                 let error: &dyn std::error::Error = &error;

@@ -32,9 +32,7 @@ impl Sessions {
         let now = self.now();
         let keep = self.keep(now);
         let removed = self.call(self.inner.store.expire(limit, keep, now)).await?;
-        for ending in &removed {
-            self.announce(ending).await;
-        }
+        self.announce_all(&removed).await;
         let taken_over = self.take_over(limit, keep).await?;
         Ok(Swept::Done { removed: removed.len(), taken_over })
     }
@@ -55,10 +53,16 @@ impl Sessions {
             return Ok(0);
         };
         let left = self.call(endings.lease(limit, until, self.now())).await?;
-        for ending in &left {
-            self.announce(ending).await;
-        }
+        self.announce_all(&left).await;
         Ok(left.len())
+    }
+
+    /// Announces one ending after the other.
+    pub(super) async fn announce_all(&self, endings: &[Ending]) {
+        for ending in endings {
+            // In a box: hardly a request ends a session.
+            Box::pin(self.announce(ending)).await;
+        }
     }
 
     /// Tells every listener, and waits no longer for one than for the store. Where the ending is on

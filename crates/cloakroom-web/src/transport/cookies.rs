@@ -1,5 +1,7 @@
 //! Reads the Cookie header. Takes any bytes, allocates nothing, and knows no session.
 
+use memchr::memchr;
+
 /// The values of all cookies called `name` in a `Cookie` header's bytes, in their order.
 ///
 /// The name is compared exactly, in its case too. White space around names and values is no part of
@@ -18,11 +20,24 @@ pub fn values<'h>(header: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]
 
 /// The names and values of all cookies in a `Cookie` header's bytes, in their order.
 pub(crate) fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    header.split(|byte| *byte == b';').filter_map(|pair| {
-        let equals = pair.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = pair.split_at(equals);
-        Some((trim(name), unquote(trim(&value[1..]))))
+    let mut rest = Some(header);
+    let pairs = std::iter::from_fn(move || {
+        let (pair, others) = cut(rest?, b';');
+        rest = others;
+        Some(pair)
+    });
+    pairs.filter_map(|pair| {
+        let (name, value) = cut(pair, b'=');
+        Some((trim(name), unquote(trim(value?))))
     })
+}
+
+/// What stands before the first `byte`, and what behind it, where it is there.
+fn cut(bytes: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+    match memchr(byte, bytes) {
+        Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
+        None => (bytes, None),
+    }
 }
 
 fn trim(mut bytes: &[u8]) -> &[u8] {
