@@ -176,6 +176,17 @@ pub enum Limit {
         /// The most there may be.
         most: usize,
     },
+    /// A sealed session would be more than its client keeps.
+    #[error(
+        "the sealed session is {over} bytes more than {most} characters hold; keep less in it, or \
+         keep sessions in a store"
+    )]
+    Sealed {
+        /// By how many bytes it is too large, before it is sealed.
+        over: usize,
+        /// How many characters its client keeps, such as a cookie's 4096 less its name.
+        most: usize,
+    },
     /// The principal has all the sessions it may have.
     #[error("this user has {} sessions already, the most there may be", taken.len())]
     Seats {

@@ -100,6 +100,16 @@ pub enum Error {
         /// The policy's `tokens_tried`.
         most: usize,
     },
+    /// Sessions are sealed and kept by their clients: none has a token, is found by its key, listed,
+    /// counted or ended by itself.
+    #[error("sealed sessions are kept by their clients; only a store finds, lists or ends one")]
+    HeldByClient,
+    /// To end all of a user's sealed sessions takes a store for epochs.
+    #[error("sealed sessions are ended from elsewhere by epochs; give `Sealed::epochs` a store")]
+    NoEpochs,
+    /// These sessions are kept in a store: they are opened by tokens.
+    #[error("these sessions are kept in a store; open them by their tokens")]
+    NotSealed,
     /// The store cannot do this at all; it does not list or count sessions.
     #[error("this session store keeps no directory of sessions")]
     NoDirectory,

@@ -55,6 +55,9 @@ pub enum Event {
         /// The key that it named.
         key: Key,
     },
+    /// A sealed session did not open: it is over, was sealed for something else or with a key that is
+    /// removed, or is forged.
+    UnknownSeal,
     /// One client presented the tokens of two living sessions; neither was opened.
     TwoSessions {
         /// The one.

@@ -9,6 +9,7 @@ pub mod commit;
 mod ended;
 pub mod error;
 pub mod event;
+pub mod keeping;
 pub mod policy;
 pub mod record;
 pub mod session;

@@ -16,6 +16,7 @@ use self::view::{Base, Stored, View};
 use crate::commit::Outcome;
 use crate::error::{Error, Result};
 use crate::event::Ended;
+use crate::keeping::SealedText;
 use crate::policy::Policy;
 use crate::record::Record;
 use crate::sessions::{Live, Sessions};
@@ -66,7 +67,14 @@ pub enum Reply {
         /// When the session ends at the latest.
         ends_at: Option<Timestamp>,
     },
-    /// Forget the token: this request has ended its session.
+    /// Hand this sealed session out, in place of the one that the client has.
+    Seal {
+        /// The session as it is now.
+        text: SealedText,
+        /// When it ends at the latest.
+        ends_at: Option<Timestamp>,
+    },
+    /// Forget the token, or the sealed session: this request has ended it.
     Clear,
 }
 
@@ -129,6 +137,10 @@ impl Session {
         let state =
             Mutex::new(State { view, reply: None, closed: false, lost: false, fence: None });
         Self { inner: Arc::new(Inner { sessions, gate: lock::Mutex::new(()), state }) }
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.inner.sessions
     }
 
     /// A poisoned lock means a panic between two whole steps: no user code runs under it.
@@ -210,8 +222,12 @@ impl Session {
             return Err(Error::BadPrincipal { most });
         }
         let mut state = self.open_state()?;
+        let before = self.has_little_room().then(|| state.view.edits.clone());
         state.view.edits.log_in(login);
-        Ok(())
+        let Some(before) = before else {
+            return Ok(());
+        };
+        self.check_room(&state.view).inspect_err(|_| state.view.edits = before)
     }
 
     /// Ends the session because its user asks for it.
@@ -258,7 +274,8 @@ impl Session {
     /// once. [`Sessions::finish`] returns it, unless it fails; then it is still here, and has to be
     /// told all the same.
     pub fn take_reply(&self) -> Option<Reply> {
-        self.state().reply.take()
+        let reply = self.state().reply.take();
+        self.sessions().keeping().reply(reply, || self.sessions().now())
     }
 
     /// The version that the client is to return as [`Client::seen`] with its requests of the next

@@ -6,6 +6,8 @@ mod drive;
 mod live;
 mod open;
 mod queue;
+#[cfg(feature = "sealed")]
+mod sealed;
 mod send;
 mod sweep;
 
@@ -20,6 +22,7 @@ pub use sweep::Swept;
 use crate::commit::{Guard, Outcome};
 use crate::error::{Error, Result};
 use crate::event::{Ended, Event, Listener};
+use crate::keeping::Keeping;
 use crate::policy::{Announcing, Policy};
 use crate::session::{Reply, Session};
 use crate::store::{Directory, Keep, Store, Wanted};
@@ -68,7 +71,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     timer: Arc<dyn Timer>,
     listeners: Vec<Arc<dyn Listener>>,
-    queues: queue::Queues,
+    queues: Arc<queue::Queues>,
+    keeping: Keeping,
 }
 
 impl fmt::Debug for Sessions {
@@ -88,7 +92,12 @@ impl Sessions {
         &self.inner.policy
     }
 
-    /// The store that keeps them.
+    /// Whether their clients keep them, sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.inner.keeping.is_sealed()
+    }
+
+    /// The store that keeps them; where they are sealed, the one that keeps epochs, if there is one.
     pub fn store(&self) -> &dyn Store {
         &*self.inner.store
     }
@@ -115,7 +124,7 @@ impl Sessions {
             // The earlier commit's caller was told, but not those who have edited since.
             return if edited { Err(Error::OutcomeUnknown) } else { Ok(session.take_reply()) };
         }
-        match self.drive(session, None).await? {
+        match session.sessions().drive(session, None).await? {
             // Whoever has only read need not know that the session is gone by now.
             Outcome::Gone if !edited => {}
             outcome => drop(outcome.done()?),
@@ -140,12 +149,20 @@ impl Sessions {
     }
 
     async fn end_session(&self, key: Key, guard: &Guard) -> Result<bool> {
+        self.inner.keeping.needs_store()?;
         Ok(key.kind() == Kind::Session && self.end_one(key, guard, Ended::Revoked).await?)
     }
 
     /// Ends all sessions of a principal but `except`, logins under way included; how many. One that
-    /// cannot be ended does not keep the others; its error is told at the end.
+    /// cannot be ended does not keep the others; its error is told at the end. Of sealed sessions
+    /// nobody knows how many there are: 0.
+    ///
+    /// # Errors
+    /// Where sessions are sealed, [`Error::NoEpochs`] without a store for epochs.
     pub async fn end_all(&self, principal: &str, except: Option<Key>) -> Result<usize> {
+        if let Some(ended) = self.inner.keeping.end_all(self, principal, except).await {
+            return ended;
+        }
         let directory = self.directory()?;
         self.call(directory.bar(principal, self.now())).await?;
         let listed = self.of_principal(principal).await?;
@@ -200,6 +217,7 @@ impl Sessions {
 
     /// Looks at a session, whoever's it is; `None` where there is none. Counts as no use of it.
     pub async fn look(&self, key: Key) -> Result<Option<Info>> {
+        self.inner.keeping.needs_store()?;
         self.look_for(key, &Wanted::NEWEST).await
     }
 
@@ -219,6 +237,7 @@ impl Sessions {
     }
 
     fn directory(&self) -> Result<&dyn Directory> {
+        self.inner.keeping.needs_store()?;
         self.inner.store.directory().ok_or(Error::NoDirectory)
     }
 
@@ -238,6 +257,10 @@ impl Sessions {
             && !inner.listeners.is_empty()
             && inner.store.endings().is_some();
         if kept { Keep::LeasedUntil(now + inner.policy.lease) } else { Keep::Nothing }
+    }
+
+    pub(crate) fn keeping(&self) -> &Keeping {
+        &self.inner.keeping
     }
 
     pub(crate) fn tell(&self, event: &Event) {

@@ -7,8 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloakroom_core::keeping::{KeyRing, Sealed};
+use cloakroom_core::sessions::Builder;
 use cloakroom_core::store::{Announce, Created, Directory, Endings, Keep, Wanted};
-use cloakroom_core::{Commit, Ended, Ending, Guard, Key, Outcome, Record, Store, Timestamp};
+use cloakroom_core::{
+    Commit, Ended, Ending, Guard, Key, Outcome, Record, Sessions, Store, Timestamp,
+};
+
+use crate::TokioTimer;
 
 /// How long a law may take. It is far above what any takes: a law that hangs fails.
 const LAW_BOUND: Duration = Duration::from_secs(180);
@@ -19,6 +25,8 @@ pub struct Fixture {
     pub store: Arc<dyn Store>,
     /// The ways of other nodes to the same records.
     others: Vec<Arc<dyn Store>>,
+    /// The keys of sessions that their clients keep.
+    keys: Option<KeyRing>,
     keeps: Box<dyn Any + Send + Sync>,
 }
 
@@ -26,7 +34,22 @@ impl Fixture {
     /// Puts a store to the test. It must be empty, and nobody else may use it meanwhile: a store
     /// on a shared server has a prefix, a schema or a database of its own.
     pub fn new(store: impl Store) -> Self {
-        Self { store: Arc::new(store), others: Vec::new(), keeps: Box::new(()) }
+        Self { store: Arc::new(store), others: Vec::new(), keys: None, keeps: Box::new(()) }
+    }
+
+    /// Puts sessions to the test that are sealed with `keys` and kept by their clients, with a store
+    /// for epochs and for the application's attributes.
+    pub fn sealed(keys: KeyRing, epochs: impl Store) -> Self {
+        Self { keys: Some(keys), ..Self::new(epochs) }
+    }
+
+    /// Begins to set up sessions in `store`, which is this fixture's or around it; or sealed ones
+    /// that have their epochs there.
+    pub fn sessions(&self, store: Arc<dyn Store>) -> Builder {
+        match &self.keys {
+            Some(keys) => Sessions::sealed(Sealed::new(keys.clone()).epochs(store), TokioTimer),
+            None => Sessions::builder(store, TokioTimer),
+        }
     }
 
     /// Puts to the test what several nodes have of one store, each a way of its own to it, such as
@@ -34,7 +57,7 @@ impl Fixture {
     pub fn of_nodes(mut nodes: Vec<Arc<dyn Store>>) -> Self {
         assert!(!nodes.is_empty(), "there is a node");
         let store = nodes.remove(0);
-        Self { store, others: nodes, keeps: Box::new(()) }
+        Self { store, others: nodes, keys: None, keeps: Box::new(()) }
     }
 
     /// What the `n`-th node has, from 0 on: where not each has its own, what all have.

@@ -121,6 +121,13 @@ impl Setting {
 
     /// Opens it in any case.
     pub(crate) async fn open(&self, head: Head<'_>, brought: Brought) -> Result<Session, Refusal> {
+        #[cfg(feature = "sealed")]
+        if self.sessions.is_sealed() {
+            let most = self.sessions.policy().tokens_tried.saturating_add(1);
+            let (texts, carrier) = self.transport.sealed(head.headers, most);
+            let opening = self.sessions.open_sealed(&texts, &carrier, brought.client);
+            return Ok(self.prepared(opening.await?, head));
+        }
         let session = self.sessions.open(&brought.tokens, brought.client).await?;
         Ok(self.prepared(session, head))
     }

@@ -4,6 +4,8 @@ mod cookie;
 pub mod cookies;
 mod fence;
 mod header;
+#[cfg(feature = "sealed")]
+mod sealed;
 
 use std::time::Duration;
 

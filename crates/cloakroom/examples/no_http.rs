@@ -28,7 +28,8 @@ impl Peer {
         match sessions.finish(&session).await? {
             Some(Reply::Send { token, .. }) => self.token = Some(token),
             Some(Reply::Clear) => self.token = None,
-            None => {}
+            // Only sessions without a store are sealed.
+            Some(Reply::Seal { .. }) | None => {}
         }
         Ok(said)
     }

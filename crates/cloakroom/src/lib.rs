@@ -132,6 +132,30 @@
 //! # }
 //! ```
 //!
+//! # Sessions without a store
+//!
+//! With the feature `sealed`, a session that is small can be kept by its client: the whole of it in
+//! the cookie, sealed with a key that all nodes have. Handlers stay as they are.
+//!
+//! ```
+//! # #[cfg(feature = "sealed")]
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use cloakroom::{KeyRing, SessionLayer};
+//!
+//! let keys = KeyRing::read("/etc/shop/session.keys")?;
+//! let sessions = cloakroom::sealed(keys.clone()).build()?;
+//! let layer = SessionLayer::new(sessions);
+//! // Later, with a new key in the file, and without a restart:
+//! keys.replace(&KeyRing::read("/etc/shop/session.keys")?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It costs no call to a store, and it is not for everything: of two requests at once the later
+//! response's writes stay, a copy of a session that was logged out still opens until it expires, and
+//! a session has room for about 3 kB. `Sealed` says what else a client cannot be made to promise, and
+//! how all of a user's sessions are ended all the same.
+//!
 //! # When a session ends
 //!
 //! A [`Listener`] hears that a session has ended, however it did, on one node of all. It is written
@@ -167,6 +191,9 @@
 mod connect;
 
 pub use async_trait::async_trait;
+#[cfg(feature = "sealed")]
+pub use cloakroom_core::keeping::{BadKeys, KeyRing, Sealed};
+pub use cloakroom_core::keeping::{Carrier, SealedText};
 pub use cloakroom_core::sessions::Builder;
 pub use cloakroom_core::{
     Application, Client, Clock, Commit, Ended, Ending, Error, Event, Guard, Info, Key, Kind, Limit,
@@ -228,4 +255,20 @@ pub mod sqlite {
 /// ```
 pub fn sessions(store: impl Store) -> Builder {
     Sessions::builder(store, TokioTimer)
+}
+
+/// Begins to set up sessions that are sealed and kept by their clients, on tokio's clock.
+///
+/// ```
+/// use cloakroom::{KeyRing, MemoryStore, Sealed};
+///
+/// let sessions = cloakroom::sealed(KeyRing::generate()).build()?;
+/// // With a store, so that all of a user's sessions can be ended:
+/// let sealed = Sealed::new(KeyRing::generate()).purpose("shop").epochs(MemoryStore::new());
+/// let sessions = cloakroom::sealed(sealed).build()?;
+/// # Ok::<_, cloakroom::policy::BadPolicy>(())
+/// ```
+#[cfg(feature = "sealed")]
+pub fn sealed(sealed: impl Into<Sealed>) -> Builder {
+    Sessions::sealed(sealed, TokioTimer)
 }

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{RESERVED, Session, edits};
+use super::edits::{self, Edits};
+use super::view::View;
+use super::{RESERVED, Session};
+use crate::commit::Room;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::policy::Policy;
@@ -58,7 +61,7 @@ impl Session {
         let bytes = within_attribute(slot.name(), bytes, policy.attribute_bytes)?;
         let name = slot.into_name();
         self.edit(|view| {
-            view.edit_field(&name, policy.room, |edits| edits.put(name.clone(), Some(bytes)))
+            self.edit_field(view, &name, policy.room, |edits| edits.put(name.clone(), Some(bytes)))
         })?
     }
 
@@ -93,7 +96,9 @@ impl Session {
             let done = self.edit(|view| {
                 (view.edits.shown(&name, view.record()) == before.as_ref()).then(|| {
                     let update = Arc::clone(&update);
-                    view.edit_field(&name, room, |edits| edits.update(name.clone(), update, shown))
+                    self.edit_field(view, &name, room, |edits| {
+                        edits.update(name.clone(), update, shown);
+                    })
                 })
             })?;
             if let Some(done) = done {
@@ -125,6 +130,33 @@ impl Session {
         let driven = self.inner.sessions.drive(self, Some((slot.name(), &mut compute)));
         driven.await?.done()?;
         applied.ok_or(Error::OutcomeUnknown)
+    }
+
+    /// Edits one field, unless the session would then be more than it may.
+    fn edit_field(
+        &self,
+        view: &mut View,
+        name: &str,
+        room: Room,
+        edit: impl FnOnce(&mut Edits),
+    ) -> Result<()> {
+        let before = self.has_little_room().then(|| view.edits.field(name));
+        view.edit_field(name, room, edit)?;
+        let Some(before) = before else {
+            return Ok(());
+        };
+        self.check_room(view).inspect_err(|_| view.edits.restore_field(name, before))
+    }
+
+    /// Whether every edit has to be checked against what the client can keep.
+    pub(super) fn has_little_room(&self) -> bool {
+        self.sessions().keeping().has_little_room()
+    }
+
+    /// Checks what has been edited against what the client can keep.
+    pub(super) fn check_room(&self, view: &View) -> Result<()> {
+        let sessions = self.sessions();
+        sessions.keeping().check(view, sessions.policy(), sessions.now())
     }
 
     fn check_name(&self, name: &str) -> Result<()> {

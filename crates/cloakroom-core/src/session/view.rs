@@ -203,6 +203,21 @@ impl View {
         }
     }
 
+    /// The record that a commit at `now` would leave; `None` where it would change nothing, or leave
+    /// none.
+    #[cfg(feature = "sealed")]
+    pub(crate) fn outcome(&self, policy: &Policy, now: Timestamp) -> Result<Option<Record>> {
+        let step = match self.plan(policy, now, None)? {
+            Step::End { reason: Ended::Replaced, .. } => self.plan_creation(policy, now, None)?,
+            step => step,
+        };
+        Ok(match step {
+            Step::Create { record, .. } => Some(*record),
+            Step::Commit { commit, .. } => self.record().map(|record| record.with(&commit, now)),
+            Step::Nothing | Step::Gone | Step::End { .. } => None,
+        })
+    }
+
     /// Whether [`View::plan`] came to nothing when the session was opened, and nothing was edited
     /// since. What has become due meanwhile, the next request does.
     pub(crate) fn asks_for_nothing(&self, policy: &Policy) -> bool {

@@ -17,15 +17,22 @@ const NAME: &str = "application";
 #[derive(Clone, Debug)]
 pub struct Application {
     sessions: Sessions,
+    key: Key,
 }
 
 impl Application {
     pub(super) fn new(sessions: Sessions) -> Self {
-        Self { sessions }
+        Self { sessions, key: Key::named(Kind::Application, NAME) }
+    }
+
+    /// Attributes of another such record.
+    #[cfg(feature = "sealed")]
+    pub(super) fn at(sessions: Sessions, key: Key) -> Self {
+        Self { sessions, key }
     }
 
     async fn open(&self) -> Result<Session> {
-        let key = Key::named(Kind::Application, NAME);
+        let key = self.key;
         let now = self.sessions.now();
         let record = self.sessions.newest(key, now).await?;
         let mut view = View::new(Base::named(key, record), Client::default(), now);

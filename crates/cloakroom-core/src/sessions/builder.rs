@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Inner, Sessions};
 use crate::event::Listener;
+use crate::keeping::Keeping;
 use crate::policy::{BadPolicy, Policy};
 use crate::store::Store;
 use crate::time::{Clock, SystemClock, Timer};
@@ -16,6 +17,7 @@ pub struct Builder {
     policy: Policy,
     clock: Arc<dyn Clock>,
     listeners: Vec<Arc<dyn Listener>>,
+    keeping: Keeping,
 }
 
 impl fmt::Debug for Builder {
@@ -26,8 +28,12 @@ impl fmt::Debug for Builder {
 
 impl Builder {
     pub(super) fn new(store: Arc<dyn Store>, timer: Arc<dyn Timer>) -> Self {
+        Self::keeping(Keeping::Stored, store, timer)
+    }
+
+    pub(super) fn keeping(keeping: Keeping, store: Arc<dyn Store>, timer: Arc<dyn Timer>) -> Self {
         let clock = Arc::new(SystemClock);
-        Self { store, timer, policy: Policy::default(), clock, listeners: Vec::new() }
+        Self { store, timer, policy: Policy::default(), clock, listeners: Vec::new(), keeping }
     }
 
     /// Sets the rules that sessions live under.
@@ -54,12 +60,15 @@ impl Builder {
     /// Finishes.
     ///
     /// # Errors
-    /// Where a rule of the policy cannot be meant, such as an idle timeout of zero.
+    /// Where a rule of the policy cannot be meant, such as an idle timeout of zero, or seats for
+    /// sessions that are sealed.
     pub fn build(self) -> Result<Sessions, BadPolicy> {
         self.policy.check()?;
-        let Self { store, timer, policy, clock, listeners } = self;
-        let queues = super::queue::Queues::new();
-        let inner = Arc::new(Inner { store, policy, clock, timer, listeners, queues });
+        self.keeping.check_policy(&self.policy)?;
+        let Self { store, timer, policy, clock, listeners, keeping } = self;
+        let queues = Arc::new(super::queue::Queues::new());
+        let inner = Inner { store, policy, clock, timer, listeners, queues, keeping };
+        let inner = Arc::new(inner);
         Ok(Sessions { inner })
     }
 }

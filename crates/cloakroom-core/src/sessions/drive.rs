@@ -333,6 +333,7 @@ impl<'a> Drive<'a> {
             Sent::Answered(outcome) => return Ok(Progress::Finished(outcome)),
         };
         let opened_under = replaced.or(commit.opened_under);
+        let key = self.sessions.keeping().key_after(key);
         if tried.base.record().is_none_or(|before| before.version != version) {
             self.session.set_fence(version);
         }

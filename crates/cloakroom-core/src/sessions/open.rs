@@ -28,8 +28,9 @@ impl Sessions {
     /// [`Error::Store`] and [`Error::DeadlinePassed`] where the store does not answer: then nobody
     /// knows whether there is a session. [`Error::TwoSessions`] where two tokens open two sessions,
     /// and [`Error::TooManyTokens`] where there are more than are looked up: one could hide
-    /// another.
+    /// another. [`Error::HeldByClient`] where sessions are sealed and have no tokens.
     pub async fn open(&self, tokens: &[Token], client: Client) -> Result<Session> {
+        self.inner.keeping.needs_store()?;
         let (now, seen) = (self.now(), client.seen.unwrap_or(0));
         let found = self.find_stored(tokens, seen).await?;
         Ok(self.opened(found, client, now))
@@ -53,6 +54,7 @@ impl Sessions {
 
     /// What is known without asking the store.
     fn known(&self, tokens: &[Token], seen: u64, now: Timestamp) -> Option<(Base, bool)> {
+        self.inner.keeping.needs_store().ok()?;
         let [token] = tokens else {
             return tokens.is_empty().then_some((Base::Nothing, true));
         };
@@ -169,7 +171,7 @@ impl Sessions {
     }
 
     /// Why a session has to end that the policy allows no longer.
-    fn over_caps(&self, loaded: Option<&Loaded>, now: Timestamp) -> Option<Ended> {
+    pub(super) fn over_caps(&self, loaded: Option<&Loaded>, now: Timestamp) -> Option<Ended> {
         let (record, policy) = (&loaded?.record, self.policy());
         let idle = policy.longest_idle.map(|longest| record.touched_at + longest);
         let end = policy.longest_lifetime.map(|longest| origin(record) + longest);

@@ -314,6 +314,7 @@ impl Visit {
         }
         let (answer, token) = match self.work(&sessions, &session).await {
             Ok((Some(Reply::Clear), _)) => (Answer::Over, None),
+            Ok((Some(Reply::Seal { .. }), _)) => unreachable!("histories are of stored sessions"),
             Ok((None, _)) if self.work == Work::LogOut => (Answer::Absent, None),
             Ok((Some(Reply::Send { token, .. }), seen)) => (Answer::Done(seen), Some(token)),
             Ok((None, seen)) => (Answer::Done(seen), None),

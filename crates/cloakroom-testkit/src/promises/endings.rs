@@ -13,8 +13,8 @@ use cloakroom_core::{
 
 use super::nodes::{finish, open, sent};
 use super::{Heard, Nodes};
+use crate::ManualClock;
 use crate::fixture::Fixture;
-use crate::{ManualClock, TokioTimer};
 
 const VISITS: Slot<u64> = Slot::new("visits");
 const MINUTE: Duration = Duration::from_secs(60);
@@ -220,7 +220,8 @@ async fn now_by_two_clocks(fixture: &Fixture) -> Option<Timestamp> {
 
 /// A node that compares its clock with the store's.
 fn node_by(fixture: &Fixture, clock: &ManualClock, heard: &Heard, policy: Policy) -> Sessions {
-    Sessions::builder(Arc::clone(&fixture.store), TokioTimer)
+    fixture
+        .sessions(Arc::clone(&fixture.store))
         .policy(Policy { most_skew: MINUTE, ..policy })
         .clock(clock.clone())
         .listener(heard.clone())
@@ -317,7 +318,7 @@ pub async fn hung_listeners_fail_no_logout(fixture: &Fixture) {
         deadline: Duration::from_millis(1200),
         ..Policy::default()
     };
-    let builder = Sessions::builder(Arc::clone(&fixture.store), TokioTimer).policy(policy);
+    let builder = fixture.sessions(Arc::clone(&fixture.store)).policy(policy);
     let builder = builder.listener(Hung).listener(Hung).listener(Hung);
     let node = builder.clock(nodes.clock.clone()).build().unwrap();
     let session = open(&node, &[&token]).await;
@@ -338,7 +339,7 @@ pub async fn hung_listeners_fail_no_opening(fixture: &Fixture) {
         ..Policy::default()
     };
     let store = Arc::clone(&fixture.store);
-    let node = super::nodes::node(store, policy, &nodes.clock, [Hung, Hung, Hung]);
+    let node = super::nodes::node(fixture, store, policy, &nodes.clock, [Hung, Hung, Hung]);
     assert!(open(&node, &[&token]).await.is_new());
     assert_eq!(nodes.count().await, 0);
 }

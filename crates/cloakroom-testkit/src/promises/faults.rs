@@ -7,8 +7,8 @@ use std::time::Duration;
 use cloakroom_core::policy::{Seats, WhenFull};
 use cloakroom_core::{Error, Policy, Slot, Token};
 
-use super::Nodes;
 use super::nodes::{finish, open, sent};
+use super::{Nodes, client};
 use crate::fixture::Fixture;
 use crate::stores::{Call, Fail, Failing, Plan, Switch};
 
@@ -103,10 +103,12 @@ pub async fn a_hanging_store_is_left_at_the_deadline(fixture: &Fixture) {
 
 /// What a request under test does; all of it or nothing of it has to happen.
 async fn request(nodes: &Nodes, token: &Token) -> Result<(), Error> {
-    let session = nodes.a.open(std::slice::from_ref(token), Default::default()).await?;
+    let session = client::open(&nodes.a, std::slice::from_ref(token)).await?;
     session.update(VISITS, |visits| *visits += 1)?;
     session.set(OTHER, &session.get(VISITS)?.unwrap_or_default())?;
-    nodes.a.finish(&session).await.map(drop)
+    let reply = nodes.a.finish(&session).await?;
+    client::keep(&session, reply);
+    Ok(())
 }
 
 /// Whether the request was done once or not at all; anything else panics.

@@ -7,8 +7,8 @@ use cloakroom_core::policy::{Seats, WhenFull};
 use cloakroom_core::token::Secret;
 use cloakroom_core::{Ended, Error, Event, Key, Kind, Limit, Login, Outcome, Policy, Slot, Token};
 
-use super::Nodes;
 use super::nodes::{finish, open, sent};
+use super::{Nodes, client};
 use crate::fixture::Fixture;
 
 const VISITS: Slot<u64> = Slot::new("visits");
@@ -115,10 +115,10 @@ pub async fn too_many_tokens_open_nothing(fixture: &Fixture) {
     let token = nodes.create(|session| session.set(VISITS, &1).unwrap()).await;
     let unknown = || Token::new(Key::random(Kind::Session), Secret::random());
     let mut tokens = vec![unknown(), unknown(), unknown(), token];
-    let opened = nodes.a.open(&tokens, Default::default()).await.unwrap();
+    let opened = client::open(&nodes.a, &tokens).await.unwrap();
     assert_eq!(opened.get(VISITS).unwrap(), Some(1));
     tokens.insert(0, unknown());
-    let opened = nodes.a.open(&tokens, Default::default()).await;
+    let opened = client::open(&nodes.a, &tokens).await;
     assert!(matches!(opened, Err(Error::TooManyTokens { most: 4 })), "{opened:?}");
     assert!(nodes.heard.events().contains(&Event::TooManyTokens { found: 5 }));
 }
@@ -276,7 +276,7 @@ pub async fn two_sessions_at_once_open_neither(fixture: &Fixture) {
     let one = nodes.create(|session| session.set(VISITS, &1).unwrap()).await;
     let other = nodes.create(|session| session.set(VISITS, &2).unwrap()).await;
     let tokens = [one.clone(), other.clone()];
-    let opened = nodes.a.open(&tokens, Default::default()).await;
+    let opened = client::open(&nodes.a, &tokens).await;
     assert!(matches!(opened, Err(Error::TwoSessions { .. })), "{opened:?}");
     nodes.a.end(one.key()).await.unwrap();
     assert_eq!(open(&nodes.a, &[&one, &other]).await.get(VISITS).unwrap(), Some(2));

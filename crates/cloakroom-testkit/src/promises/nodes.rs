@@ -11,13 +11,14 @@ use cloakroom_core::store::{
     Result as StoreResult, Wanted,
 };
 use cloakroom_core::{
-    Client, Commit, Ending, Event, Guard, Key, Listener, Outcome, Policy, Record, Reply, Session,
-    Sessions, Store, Timestamp, Token,
+    Commit, Ending, Event, Guard, Key, Listener, Outcome, Policy, Record, Reply, Session, Sessions,
+    Store, Timestamp, Token,
 };
 
+use super::client;
+use crate::ManualClock;
 use crate::fixture::Fixture;
 use crate::stores::{Hooked, Intercept, Wrapped};
-use crate::{ManualClock, TokioTimer};
 
 /// What a node's listener has heard. Its clones are the same ear.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +85,7 @@ impl Nodes {
 
     /// Two nodes with a policy.
     pub fn with(fixture: &Fixture, policy: Policy) -> Self {
-        Self::apart(fixture.node(0), fixture.node(1), policy)
+        Self::apart(fixture, fixture.node(0), fixture.node(1), policy)
     }
 
     /// Two nodes around whose calls something happens.
@@ -95,15 +96,15 @@ impl Nodes {
     ) -> (Wrapped<I>, Self) {
         let a = Wrapped::around(fixture.node(0), intercept);
         let b = a.beside(fixture.node(1));
-        let nodes = Self::apart(Arc::new(a.clone()), Arc::new(b), policy);
+        let nodes = Self::apart(fixture, Arc::new(a.clone()), Arc::new(b), policy);
         (a, nodes)
     }
 
     /// One node over a store that is, perhaps, wrapped, and the other over another way to the same
     /// records.
-    pub fn apart(a: Arc<dyn Store>, b: Arc<dyn Store>, policy: Policy) -> Self {
+    pub fn apart(fixture: &Fixture, a: Arc<dyn Store>, b: Arc<dyn Store>, policy: Policy) -> Self {
         let (clock, heard) = (ManualClock::default(), Heard::default());
-        let node = |store| node(store, policy.clone(), &clock, [heard.clone()]);
+        let node = |store| node(fixture, store, policy.clone(), &clock, [heard.clone()]);
         Self { a: node(a), b: node(b), clock, heard }
     }
 
@@ -124,20 +125,26 @@ impl Nodes {
         self.create(|session| session.log_in(principal).unwrap()).await
     }
 
-    /// How many sessions there are.
+    /// How many sessions there are; where clients keep them, how many were made and not ended.
     pub async fn count(&self) -> u64 {
-        self.a.count().await.unwrap()
+        if !self.a.is_sealed() {
+            return self.a.count().await.unwrap();
+        }
+        let events = self.heard.events();
+        let made = events.iter().filter(|event| matches!(event, Event::Created { .. })).count();
+        (made - self.heard.endings().len()) as u64
     }
 }
 
 /// A node over a store whose clock nobody asks, with these listeners.
 pub(super) fn node<L: Listener>(
+    fixture: &Fixture,
     store: Arc<dyn Store>,
     policy: Policy,
     clock: &ManualClock,
     listeners: impl IntoIterator<Item = L>,
 ) -> Sessions {
-    let builder = Sessions::builder(Timeless(store), TokioTimer).policy(policy);
+    let builder = fixture.sessions(Arc::new(Timeless(store))).policy(policy);
     let builder = listeners
         .into_iter()
         .fold(builder.clock(clock.clone()), |builder, listener| builder.listener(listener));
@@ -162,7 +169,8 @@ impl Interleaved {
     /// Two such nodes with a policy.
     pub(super) fn with(fixture: &Fixture, policy: Policy) -> Self {
         let (hooked, plain) = (Hooked::new(fixture.node(0)), fixture.node(1));
-        Self { nodes: Nodes::apart(Arc::new(hooked.clone()), plain, policy), hooked }
+        let nodes = Nodes::apart(fixture, Arc::new(hooked.clone()), plain, policy);
+        Self { nodes, hooked }
     }
 }
 
@@ -184,12 +192,12 @@ impl Drop for Interleaved {
 /// Opens a session as a request with these tokens would.
 pub(super) async fn open(node: &Sessions, tokens: &[&Token]) -> Session {
     let tokens: Vec<Token> = tokens.iter().copied().cloned().collect();
-    node.open(&tokens, Client::default()).await.unwrap()
+    client::open(node, &tokens).await.unwrap()
 }
 
 /// Finishes a request that must go well.
 pub(super) async fn finish(node: &Sessions, session: &Session) -> Option<Reply> {
-    node.finish(session).await.unwrap()
+    client::keep(session, node.finish(session).await.unwrap())
 }
 
 /// The token that a reply hands out.

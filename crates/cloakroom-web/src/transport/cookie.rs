@@ -305,12 +305,25 @@ impl Cookie {
     pub(super) fn set(&self, reply: &Reply, https: bool, now: Timestamp) -> String {
         match reply {
             Reply::Send { token, ends_at } => {
-                let left = ends_at.map_or(LONGEST_AGE, |end| end.since(now).min(LONGEST_AGE));
-                let age = self.persistent.then_some(left);
-                self.text(&Token::reveal(token), age, https)
+                self.text(&Token::reveal(token), self.age(*ends_at, now), https)
+            }
+            Reply::Seal { text, ends_at } => {
+                self.text(text.reveal(), self.age(*ends_at, now), https)
             }
             Reply::Clear => self.text("", Some(Duration::ZERO), https),
         }
+    }
+
+    /// For how long it is kept, where it outlives the browser.
+    fn age(&self, ends_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+        let left = ends_at.map_or(LONGEST_AGE, |end| end.since(now).min(LONGEST_AGE));
+        self.persistent.then_some(left)
+    }
+
+    /// How many bytes its value may have.
+    #[cfg(feature = "sealed")]
+    pub(super) fn room(&self) -> usize {
+        MOST_BYTES.saturating_sub(self.text("", None, true).len() + AGE_BYTES)
     }
 
     /// Whether it is marked by how the request came.

@@ -34,6 +34,15 @@ impl Header {
         })
     }
 
+    /// The name of the header in which tokens come in.
+    #[cfg(feature = "sealed")]
+    pub(super) fn name(&self) -> &HeaderName {
+        match self {
+            Self::Bearer => &AUTHORIZATION,
+            Self::Named(name) => name,
+        }
+    }
+
     pub(super) fn answer(&self, reply: &Reply, headers: &mut HeaderMap) {
         let name = match self {
             Self::Bearer => TOKEN,
@@ -41,6 +50,7 @@ impl Header {
         };
         let value = match reply {
             Reply::Send { token, .. } => super::sensitive(&Token::reveal(token)),
+            Reply::Seal { text, .. } => super::sensitive(text.reveal()),
             Reply::Clear => Some(HeaderValue::from_static("")),
         };
         if let Some(value) = value {

@@ -94,6 +94,11 @@ impl Node {
             .clock(clock.clone())
             .build()
             .unwrap();
+        Self::of(sessions)
+    }
+
+    /// A node of such sessions.
+    pub(crate) fn of(sessions: Sessions) -> Self {
         let gate = Gate::new();
         let layer = SessionLayer::new(sessions.clone());
         let router = routes().layer(layer).layer(Extension(gate.clone()));

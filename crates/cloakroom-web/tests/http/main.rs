@@ -20,6 +20,8 @@ mod limits;
 mod login;
 mod refusals;
 mod require;
+#[cfg(feature = "sealed")]
+mod sealed;
 mod stores;
 mod tokens;
 mod tower_only;

@@ -1,0 +1,71 @@
+//! Holds sessions that their clients keep to the promises, but for those that name what nobody can
+//! promise of what a client keeps. What holds of them in another form is in `sealed.rs`.
+
+use cloakroom_core::MemoryStore;
+use cloakroom_core::keeping::KeyRing;
+use cloakroom_testkit::{Fixture, session_promises};
+
+async fn sealed() -> Fixture {
+    Fixture::sealed(KeyRing::generate(), MemoryStore::new())
+}
+
+session_promises!(sealed, without: [
+    a_cap_ends_what_was_stored_under_a_laxer_policy: "a copy from before the end, or from before a login, still opens",
+    a_commit_racing_a_logout_never_revives: "a copy from before the end, or from before a login, still opens",
+    a_logged_out_session_stays_ended: "a copy from before the end, or from before a login, still opens",
+    a_login_replaces_the_token: "a copy from before the end, or from before a login, still opens",
+    a_planted_token_never_reaches_the_session_after_the_login: "a copy from before the end, or from before a login, still opens",
+    a_second_login_never_reaches_the_session_of_the_first: "a copy from before the end, or from before a login, still opens",
+    another_user_gets_an_empty_session: "a copy from before the end, or from before a login, still opens",
+    hung_listeners_fail_no_logout: "a copy from before the end, or from before a login, still opens",
+    what_outlives_its_request_sees_one_login_only: "a copy from before the end, or from before a login, still opens",
+    no_update_of_64_is_lost: "of two requests at once, what the later response carries stays",
+    no_transaction_of_64_is_lost: "of two requests at once, what the later response carries stays",
+    no_attribute_of_64_is_lost: "of two requests at once, what the later response carries stays",
+    an_edit_during_a_replay_is_not_lost: "of two requests at once, what the later response carries stays",
+    an_update_computed_while_its_base_changes_is_computed_again: "of two requests at once, what the later response carries stays",
+    a_request_reads_its_write_into_a_session_that_others_kept_alive: "of two requests at once, what the later response carries stays",
+    a_request_reads_what_it_committed_whatever_its_node_hands_on: "of two requests at once, what the later response carries stays",
+    a_login_needs_no_old_session: "no session is found or ended by its key, listed or counted",
+    a_login_works_after_a_commit_that_found_nothing: "no session is found or ended by its key, listed or counted",
+    a_logout_that_found_nothing_clears_nothing: "no session is found or ended by its key, listed or counted",
+    a_user_ends_their_own_sessions_only: "no session is found or ended by its key, listed or counted",
+    all_of_a_user_end_but_one: "no session is found or ended by its key, listed or counted",
+    every_transaction_on_an_ended_session_fails: "no session is found or ended by its key, listed or counted",
+    only_sessions_are_ended_by_key: "no session is found or ended by its key, listed or counted",
+    two_sessions_at_once_open_neither: "no session is found or ended by its key, listed or counted",
+    everybody_else_ends_where_one_cannot: "no session is found or ended by its key, listed or counted",
+    a_lost_creation_never_revives_an_ended_session: "no session is found or ended by its key, listed or counted",
+    idleness_and_lifetime_end_a_session: "what clients keep expires unseen: there is nothing to sweep or to announce",
+    each_ending_is_announced_once: "what clients keep expires unseen: there is nothing to sweep or to announce",
+    an_unheard_ending_is_announced_again: "what clients keep expires unseen: there is nothing to sweep or to announce",
+    hung_listeners_fail_no_opening: "what clients keep expires unseen: there is nothing to sweep or to announce",
+    a_change_of_user_that_stops_half_way_is_unknown: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_commit_dropped_half_way_is_not_applied_again: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_handle_whose_commit_is_unknown_takes_no_edits: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_hanging_store_is_left_at_the_deadline: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_logout_overtaken_by_a_login_is_told_to_come_again: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_logout_that_may_have_been_done_is_unknown: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_lost_answer_is_applied_once: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_lost_answer_never_undoes_another_writer: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_lost_logout_overtaken_by_a_login_is_not_done: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_store_that_cannot_answer_is_not_a_logout: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_transaction_overtaken_by_a_logout_is_not_done: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_use_is_written_once_per_touch_after: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_use_that_cannot_be_noted_fails_no_request: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    an_edit_during_finish_is_committed_or_refused: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    an_unchanged_session_is_not_written: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    lost_terms_never_undo_anothers: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    the_token_of_an_early_login_outlives_a_failed_finish: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    what_waits_behind_a_dropped_commit_commits_nothing: "no store is asked to keep the session: no call to it can fail, hang or be counted",
+    a_login_dropped_half_way_is_not_refused_for_its_own_seat: "seats are refused by the builder: nobody counts sessions",
+    a_login_whose_answer_is_lost_leaves_nothing: "seats are refused by the builder: nobody counts sessions",
+    an_edit_after_refused_ones_builds_on_what_is_stored: "seats are refused by the builder: nobody counts sessions",
+    an_edit_during_a_refused_commit_is_committed_later: "seats are refused by the builder: nobody counts sessions",
+    seats_end_the_oldest_login: "seats are refused by the builder: nobody counts sessions",
+    seats_hold_under_parallel_logins: "seats are refused by the builder: nobody counts sessions",
+    seats_refuse_the_newest_login: "seats are refused by the builder: nobody counts sessions",
+    a_request_from_before_an_offer_makes_no_other: "rotation is refused by the builder: there is no token",
+    a_timed_rotation_racing_commits_loses_neither: "rotation is refused by the builder: there is no token",
+    a_timed_rotation_waits_for_the_client: "rotation is refused by the builder: there is no token",
+]);
