@@ -1,6 +1,8 @@
 //! Whatever call to its register fails half-way through a login or an ending, a store over it never
 //! has more sessions than seats, has none that is not listed, and locks nobody out for long.
 
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
+
 use std::pin::pin;
 use std::task::Poll;
 

@@ -103,10 +103,15 @@
 //! |---|---|---|
 //! | [`MemoryStore`] | one process; tests | |
 //! | `SqlStore` | the processes of one machine, in an SQLite file | `sqlite` |
+//! | `SqlStore` | any number of machines, in PostgreSQL, MySQL or MariaDB | `postgres`, `mysql` |
 //! | `RedisStore` | any number of machines: one server, by Sentinel, or a Cluster, with TLS or without | `redis` |
+//! | `MongoStore` | any number of machines, in MongoDB | `mongodb` |
+//! | `NatsStore` | any number of machines, each of which holds all sessions, replicated by NATS | `nats` |
+//! | `HazelcastStore` | any number of machines, in a map of Hazelcast | `hazelcast` |
+//! | `sealed(keys)` | any number of machines and no server: the client holds its session | `sealed` |
 //!
-//! [`connect`] opens one by its URL. In front of Redis it puts a cache and a circuit breaker, which
-//! [`connect_with`] sets or leaves out:
+//! [`connect`] opens one by its URL. In front of one on a server it puts a cache, where the store can
+//! tell of changes, and a circuit breaker; [`connect_with`] sets them or leaves them out:
 //!
 //! - The cache ([`store::Near`], [`near`]) answers reads of sessions that this node has seen from
 //!   memory. The store tells it what other nodes change, and where it does not for a second, every
@@ -202,8 +207,14 @@ pub use cloakroom_core::{
 };
 #[cfg(feature = "redis")]
 pub use cloakroom_redis::RedisStore;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use cloakroom_sql::SqlStore;
+#[cfg(feature = "hazelcast")]
+pub use cloakroom_hazelcast::HazelcastStore;
+#[cfg(feature = "mongodb")]
+pub use cloakroom_mongodb::MongoStore;
+#[cfg(feature = "nats")]
+pub use cloakroom_nats::NatsStore;
 pub use cloakroom_web::{
     BadCookie, BadNetwork, CookieConfig, Head, Housekeeping, Network, PeerAddr, Refusal, Require,
     RequireLogin, RequireRole, ResponseBody, ResponseFuture, SameSite, Secure, Session,
@@ -211,6 +222,30 @@ pub use cloakroom_web::{
     session,
 };
 pub use connect::{ConnectError, StoreOptions, StoreUrl, connect, connect_with};
+
+/// Sessions in a map of Hazelcast, with everything that can be set about them.
+#[cfg(feature = "hazelcast")]
+pub mod hazelcast {
+    pub use cloakroom_hazelcast::{ConnectError, HazelcastStore, Options};
+}
+
+/// Who somebody is, in a signed token that is verified without a store.
+#[cfg(feature = "jwt")]
+pub mod jwt {
+    pub use cloakroom_jwt::*;
+}
+
+/// Sessions in MongoDB, with everything that can be set about them.
+#[cfg(feature = "mongodb")]
+pub mod mongodb {
+    pub use cloakroom_mongodb::{ConnectError, MongoStore, Options};
+}
+
+/// Sessions in every node's memory, replicated by NATS, with everything that can be set about them.
+#[cfg(feature = "nats")]
+pub mod nats {
+    pub use cloakroom_nats::{ConnectError, NatsStore, Options};
+}
 
 /// Sessions in Redis, with everything that can be set about them.
 ///

@@ -16,9 +16,9 @@ pub(super) async fn open(url: &StoreUrl) -> Opened {
         Driver::Memory => memory(text),
         Driver::Sql(database) => sql(text, database).await,
         Driver::Redis => redis(text).await,
-        Driver::Mongo | Driver::Nats | Driver::Hazelcast => {
-            Err(ConnectError::NotBuiltIn { store: url.kind(), feature: "" })
-        }
+        Driver::Mongo => mongodb(text).await,
+        Driver::Nats => nats(text).await,
+        Driver::Hazelcast => hazelcast(text).await,
     }
 }
 
@@ -29,35 +29,69 @@ fn memory(url: &str) -> Opened {
     }
 }
 
-#[cfg(feature = "sqlite")]
-async fn sql(url: &str, _database: Database) -> Opened {
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+async fn sql(url: &str, database: Database) -> Opened {
     use cloakroom_sql::{ConnectError as Error, SqlStore};
 
     match SqlStore::connect(url).await {
         Ok(store) => Ok(Arc::new(store)),
-        Err(error @ Error::Url(_)) => Err(ConnectError::Url(error.into())),
-        Err(error) => Err(ConnectError::Unfit(error.into())),
+        Err(error) => Err(match &error {
+            Error::Url(_) => ConnectError::Url(error.into()),
+            Error::NotBuiltIn(_) => not_built_in(database),
+            Error::NoServer { .. } => ConnectError::OutOfReach(error.into()),
+            _ => ConnectError::Unfit(error.into()),
+        }),
     }
 }
 
-#[cfg(not(feature = "sqlite"))]
-async fn sql(_url: &str, _database: Database) -> Opened {
-    Err(ConnectError::NotBuiltIn { store: "SQLite", feature: "sqlite" })
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+async fn sql(_url: &str, database: Database) -> Opened {
+    Err(not_built_in(database))
 }
 
-#[cfg(feature = "redis")]
-async fn redis(url: &str) -> Opened {
-    use cloakroom_redis::{ConnectError as Error, Options, RedisStore};
-
-    match RedisStore::connect(url, Options::default()).await {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error @ Error::Url(_)) => Err(ConnectError::Url(error.into())),
-        Err(error @ Error::Server { .. }) => Err(ConnectError::OutOfReach(error.into())),
-        Err(error) => Err(ConnectError::Unfit(error.into())),
-    }
+fn not_built_in(database: Database) -> ConnectError {
+    let (store, feature) = match database {
+        Database::Sqlite => ("SQLite", "sqlite"),
+        Database::Postgres => ("PostgreSQL", "postgres"),
+        Database::MySql => ("MySQL and MariaDB", "mysql"),
+    };
+    ConnectError::NotBuiltIn { store, feature }
 }
 
-#[cfg(not(feature = "redis"))]
-async fn redis(_url: &str) -> Opened {
-    Err(ConnectError::NotBuiltIn { store: "Redis", feature: "redis" })
+/// Makes the two ways to open a store that has a crate of its own: with its feature, and without.
+/// A pattern says which of its errors are the URL's, another which are a server's that is not there;
+/// all others are a server's that is there and will not do.
+macro_rules! opens {
+    (
+        $open:ident, $feature:literal, $name:literal: $library:ident::$store:ident,
+        url: $url:pat, out_of_reach: $out_of_reach:pat
+    ) => {
+        #[cfg(feature = $feature)]
+        async fn $open(url: &str) -> Opened {
+            use $library::{ConnectError as Error, Options, $store as Opens};
+
+            match Opens::connect(url, Options::default()).await {
+                Ok(store) => Ok(Arc::new(store)),
+                Err(error) => Err(match &error {
+                    $url => ConnectError::Url(error.into()),
+                    $out_of_reach => ConnectError::OutOfReach(error.into()),
+                    _ => ConnectError::Unfit(error.into()),
+                }),
+            }
+        }
+
+        #[cfg(not(feature = $feature))]
+        async fn $open(_url: &str) -> Opened {
+            Err(ConnectError::NotBuiltIn { store: $name, feature: $feature })
+        }
+    };
 }
+
+opens!(redis, "redis", "Redis": cloakroom_redis::RedisStore,
+    url: Error::Url(_), out_of_reach: Error::Server { .. });
+opens!(mongodb, "mongodb", "MongoDB": cloakroom_mongodb::MongoStore,
+    url: Error::Url(_), out_of_reach: Error::Server { .. });
+opens!(nats, "nats", "NATS": cloakroom_nats::NatsStore,
+    url: Error::Url(_), out_of_reach: Error::Connection { .. });
+opens!(hazelcast, "hazelcast", "Hazelcast": cloakroom_hazelcast::HazelcastStore,
+    url: Error::Url(_), out_of_reach: Error::Cluster { .. });
