@@ -2,11 +2,16 @@
 
 mod certificates;
 mod cluster;
+mod mariadb;
+mod postgres;
 mod process;
 mod redis;
 mod sentinel;
+mod user;
 
 pub use certificates::Certificates;
 pub use cluster::{Cluster, Move};
+pub use mariadb::{MariaDb, MariaDbDatabase};
+pub use postgres::{Postgres, PostgresDatabase};
 pub use redis::Redis;
 pub use sentinel::Sentinel;
