@@ -3,21 +3,21 @@
 use async_trait::async_trait;
 use cloakroom_core::store::{Directory, Result};
 use cloakroom_core::{Key, Kind, Record, Timestamp};
-use sqlx::Row;
 
 use crate::connect::SqlStore;
-use crate::error::asking;
-use crate::rows::{letter, millis, most};
+use crate::rows::{Value, letter, millis, most};
 
 #[async_trait]
 impl Directory for SqlStore {
     async fn of_principal(&self, principal: &str, now: Timestamp) -> Result<Vec<(Key, Record)>> {
-        self.seated(self.readers()?, principal, now).await
+        let call = self.call();
+        let mut link = call.reading().await?;
+        Ok(call.seated(&mut link, principal, now).await?)
     }
 
     /// Does nothing: a login here is one transaction, so none is ever half-way.
     async fn bar(&self, _principal: &str, _now: Timestamp) -> Result<()> {
-        self.file.known()
+        self.known()
     }
 
     async fn page(
@@ -27,25 +27,21 @@ impl Directory for SqlStore {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Key>> {
-        let behind = after.map_or_else(Vec::new, |key| key.as_bytes().to_vec());
-        let rows = sqlx::query(self.dialect.page)
-            .bind(letter(kind))
-            .bind(behind)
-            .bind(millis(now))
-            .bind(most(limit))
-            .fetch_all(self.readers()?)
-            .await
-            .map_err(asking)?;
+        let behind = Value::Bytes(after.map_or_else(Vec::new, |key| key.as_bytes().to_vec()));
+        let values = vec![letter(kind), behind, millis(now), most(limit)];
+        let mut link = self.call().reading().await?;
+        let rows = link.fetch(self.dialect().page, values).await?;
         let mut keys = Vec::with_capacity(rows.len());
         for row in &rows {
-            keys.extend(Key::from_bytes(kind, row.try_get(0).map_err(asking)?));
+            keys.extend(Key::from_bytes(kind, &row.bytes(0)?));
         }
         Ok(keys)
     }
 
     async fn count(&self, kind: Kind, now: Timestamp) -> Result<u64> {
-        let query = sqlx::query_scalar(self.dialect.count).bind(letter(kind)).bind(millis(now));
-        let count: i64 = query.fetch_one(self.readers()?).await.map_err(asking)?;
+        let mut link = self.call().reading().await?;
+        let rows = link.fetch(self.dialect().count, vec![letter(kind), millis(now)]).await?;
+        let count = rows.first().map_or(Ok(0), |row| row.int(0))?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
 }

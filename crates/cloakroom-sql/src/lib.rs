@@ -1,25 +1,56 @@
-//! Cloakroom's sessions in an SQL database: SQLite, for several processes on one machine.
+//! Cloakroom's sessions in an SQL database: SQLite, for several processes on one machine, and
+//! PostgreSQL, MySQL and MariaDB, for many.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), cloakroom_sql::ConnectError> {
-//! let store = cloakroom_sql::SqlStore::connect("sqlite:///var/lib/app/sessions.db").await?;
+//! let store = cloakroom_sql::SqlStore::connect("postgres://app@db.example.org/app").await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! The procedure is in `store`, `directory` and `endings`; every SQL text is in `dialect`.
+//! The procedure is in `store`, `sweep`, `directory` and `endings`, once for all of them; every SQL
+//! text is in `dialect`, and what else differs in `sqlite`, `postgres` and `mysql`.
+
+#![cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    allow(dead_code, reason = "some of it only another database needs")
+)]
+
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+compile_error!("enable at least one of the features `sqlite`, `postgres` and `mysql`");
 
 mod connect;
 mod dialect;
 mod directory;
 mod endings;
-mod error;
+mod fault;
+#[cfg(feature = "postgres")]
+mod feed;
+#[cfg(feature = "sqlite")]
 mod file;
+#[cfg(feature = "sqlite")]
 mod identity;
+mod link;
+#[cfg(feature = "postgres")]
+mod listener;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod options;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod pool;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rows;
 mod schema;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod store;
+mod sweep;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod url;
 
 pub use connect::{ConnectError, SqlStore};
+pub use dialect::Database;
 pub use options::{Options, Synchronous};

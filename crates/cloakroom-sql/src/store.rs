@@ -2,120 +2,120 @@
 
 use async_trait::async_trait;
 use cloakroom_core::store::{
-    Announce, Capabilities, Created, Directory, Endings, Keep, Result, Store,
+    Announce, Built, Capabilities, Created, Directory, Endings, Feed, Keep, Result, Store,
 };
 use cloakroom_core::{Commit, Ending, Guard, Key, Kind, Limit, Outcome, Record, Timestamp};
-use sqlx::{Row, Sqlite, SqliteConnection, SqliteExecutor, Transaction};
 
-use crate::connect::SqlStore;
-use crate::error::{asking, committing, writing};
-use crate::rows::{Stored, bind_key, bind_record, kind, millis, most, version};
+use crate::connect::{Call, SqlStore};
+use crate::fault::{Sort, Step};
+use crate::link::Link;
+use crate::rows::{
+    Stored, Value, encoded, encoded_as_read, key_values, millis, record_values, version,
+};
 
-impl SqlStore {
-    /// Begins a transaction that may write. Dropped before it is committed, it is rolled back.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        let begun = self.writer()?.begin_with(self.dialect.begin).await;
-        begun.map_err(asking)
+/// Does a call's work again, as long as the call has time, where others were in its way and all of
+/// it was rolled back.
+macro_rules! repeated {
+    ($call:ident, $work:expr) => {
+        loop {
+            match $work.await {
+                Err(failure) if failure.is_overtaken() && $call.has_time() => {}
+                done => break Ok(done?),
+            }
+        }
+    };
+}
+pub(crate) use repeated;
+
+impl Call<'_> {
+    /// Begins a transaction that may write.
+    async fn begin(&self) -> Step<Link> {
+        let mut link = self.writing().await?;
+        link.begin(self.dialect().begin).await?;
+        Ok(link)
     }
 
-    async fn read(&self, from: impl SqliteExecutor<'_>, key: Key) -> Result<Option<Stored>> {
-        let query = bind_key(sqlx::query(self.dialect.load), key);
-        let row = query.fetch_optional(from).await;
-        // A connection that is made only now finds a file that was removed missing.
-        if row.is_err() {
-            self.file.look()?;
-        }
-        row.map_err(asking)?
-            .map(|row| Stored::decode(key, row.try_get(0).map_err(asking)?))
-            .transpose()
+    async fn read(
+        &self,
+        link: &mut Link,
+        statement: &'static str,
+        key: Key,
+    ) -> Step<Option<Stored>> {
+        let rows = link.fetch(statement, key_values(key).into()).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        self.check_reader(row, key);
+        Ok(Some(Stored::decode(key, row.bytes(0)?)?))
     }
 
     /// Stores a new record; false where there is one already.
-    async fn insert(
-        &self,
-        into: impl SqliteExecutor<'_>,
-        key: Key,
-        record: &Record,
-    ) -> Result<bool, sqlx::Error> {
-        let query = bind_record(bind_key(sqlx::query(self.dialect.insert), key), record);
-        Ok(query.execute(into).await?.rows_affected() == 1)
+    async fn insert(&self, link: &mut Link, key: Key, record: &Record) -> Step<bool> {
+        let values = key_values(key).into_iter().chain(record_values(record)).collect();
+        match link.change(self.dialect().insert, values).await {
+            Ok(inserted) => Ok(inserted == 1),
+            Err(fault) if fault.sort == Sort::Duplicate => Ok(false),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
-    /// Writes `after` over what was read; false where the row is another meanwhile.
+    /// Writes `after` over `before`, which has these bytes; false where the row is another
+    /// meanwhile.
     async fn update(
         &self,
-        into: impl SqliteExecutor<'_>,
-        before: &Stored,
+        link: &mut Link,
+        (key, before, bytes): (Key, &Record, Value),
         after: &Record,
-    ) -> Result<bool, sqlx::Error> {
-        let query = if indexed(&before.record) == indexed(after) {
-            sqlx::query(self.dialect.update_record)
-                .bind(version(after))
-                .bind(Vec::from(after.encode()))
+    ) -> Step<bool> {
+        let dialect = self.dialect();
+        let (statement, mut values) = if before.version == after.version {
+            (dialect.touch, record_values(after).to_vec())
+        } else if indexed(before) == indexed(after) {
+            (dialect.update_record, vec![version(after), encoded(after)])
         } else {
-            bind_record(sqlx::query(self.dialect.update), after)
+            (dialect.update, record_values(after).to_vec())
         };
-        let query = bind_key(query, before.key).bind(before.bytes.to_vec());
-        Ok(query.execute(into).await?.rows_affected() == 1)
-    }
-
-    /// Removes what was read, and keeps its ending where asked to; false where the row is another
-    /// meanwhile.
-    async fn remove(
-        &self,
-        tx: &mut SqliteConnection,
-        stored: &Stored,
-        announce: Announce,
-    ) -> Result<bool> {
-        let query = bind_key(sqlx::query(self.dialect.delete), stored.key);
-        let query = query.bind(stored.bytes.to_vec());
-        let done = query.execute(&mut *tx).await.map_err(asking)?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        if let (Keep::LeasedUntil(until), Kind::Session) = (announce.keep, stored.key.kind()) {
-            bind_key(sqlx::query(self.dialect.keep_ending), stored.key)
-                .bind(announce.reason.as_str())
-                .bind(millis(until))
-                .bind(stored.bytes.to_vec())
-                .execute(tx)
-                .await
-                .map_err(asking)?;
-        }
-        Ok(true)
+        values.extend(key_values(key));
+        values.push(bytes);
+        let written = link.change(statement, values).await? == 1;
+        self.check_writer(link, key);
+        Ok(written)
     }
 
     /// The principal's living sessions, the oldest login first.
     pub(crate) async fn seated(
         &self,
-        from: impl SqliteExecutor<'_>,
+        link: &mut Link,
         principal: &str,
         now: Timestamp,
-    ) -> Result<Vec<(Key, Record)>> {
-        let query =
-            sqlx::query(self.dialect.of_principal).bind(principal.to_owned()).bind(millis(now));
+    ) -> Step<Vec<(Key, Record)>> {
+        let values = vec![Value::Principal(Some(principal.to_owned())), millis(now)];
         let mut seated = Vec::new();
-        for row in query.fetch_all(from).await.map_err(asking)? {
-            if let Some(stored) = Stored::of_many(Kind::Session, &row)? {
+        for row in link.fetch(self.dialect().of_principal, values).await? {
+            if let Some(stored) = Stored::of_many(Kind::Session, &row, (0, 1))? {
                 seated.push((stored.key, stored.record));
             }
         }
         Ok(seated)
     }
 
-    /// The limit that stands against `principal` taking a seat under `key`. Only sessions take one.
+    /// Has nobody else take a seat of the principal before the transaction's end.
+    async fn lock_seats(&self, link: &mut Link, principal: &str) -> Step<()> {
+        if let Some(lock) = self.dialect().lock_principal {
+            link.fetch(lock, vec![Value::Principal(Some(principal.to_owned()))]).await?;
+        }
+        Ok(())
+    }
+
+    /// The limit that stands against `principal` taking a seat under `key`.
     async fn full(
         &self,
-        tx: &mut SqliteConnection,
-        principal: &str,
+        link: &mut Link,
+        (principal, seats): (&str, usize),
         key: Key,
-        seats: usize,
         now: Timestamp,
-    ) -> Result<Option<Limit>> {
-        if key.kind() != Kind::Session {
-            return Ok(None);
-        }
-        let seated = self.seated(tx, principal, now).await?;
+    ) -> Step<Option<Limit>> {
+        let seated = self.seated(link, principal, now).await?;
         let others = seated.into_iter().map(|(other, _)| other);
         let taken: Vec<_> = others.filter(|other| *other != key).collect();
         Ok((taken.len() >= seats).then_some(Limit::Seats { taken }))
@@ -125,45 +125,77 @@ impl SqlStore {
         &self,
         key: Key,
         record: &Record,
-        seats: Option<usize>,
+        seat: Option<(&str, usize)>,
         now: Timestamp,
-    ) -> Result<Created> {
-        let mut tx = self.begin().await?;
-        let before = self.read(&mut *tx, key).await?;
+    ) -> Step<Created> {
+        let mut link = self.begin().await?;
+        if let Some((principal, _)) = seat {
+            self.lock_seats(&mut link, principal).await?;
+        }
+        let before = self.read(&mut link, self.dialect().load_locked, key).await?;
         if before.as_ref().is_some_and(|at| !at.record.is_over(now)) {
+            link.rollback().await;
             return Ok(Created::Exists);
         }
-        if let (Some(principal), Some(seats)) = (&record.principal, seats)
-            && let Some(limit) = self.full(&mut tx, principal, key, seats, now).await?
+        if let Some(seat) = seat
+            && let Some(limit) = self.full(&mut link, seat, key, now).await?
         {
+            link.rollback().await;
             return Ok(Created::Refused(limit));
         }
-        match &before {
-            Some(before) => self.update(&mut *tx, before, record).await,
-            None => self.insert(&mut *tx, key, record).await,
+        let stored = match &before {
+            Some(before) => self.replace(&mut link, before, record).await?,
+            None => self.insert(&mut link, key, record).await?,
+        };
+        if !stored {
+            // Another was created under the key since it was looked for.
+            link.rollback().await;
+            return Ok(Created::Exists);
         }
-        .map_err(asking)?;
-        tx.commit().await.map_err(committing)?;
+        link.commit().await?;
         let replaced = before.map(|before| Box::new(before.record));
         Ok(Created::Done { replaced })
     }
 
+    /// Writes a new record over one that is over.
+    async fn replace(&self, link: &mut Link, before: &Stored, record: &Record) -> Step<bool> {
+        let mut values = record_values(record).to_vec();
+        values.extend(key_values(before.key));
+        values.push(encoded_as_read(before));
+        Ok(link.change(self.dialect().replace, values).await? == 1)
+    }
+
+    /// Writes what the commit's maker has made of the record, where that still is the record.
+    async fn try_built(&self, key: Key, Built { base, after }: Built<'_>) -> Step<Option<Outcome>> {
+        let mut link = self.writing().await?;
+        let before = (key, &**base, encoded(base));
+        let written = self.update(&mut link, before, after).await?;
+        Ok(written.then_some(Outcome::Done { version: after.version }))
+    }
+
+    async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
+        if seat_of(key, commit).is_none()
+            && let Some(outcome) = unless_overtaken(self.try_commit(key, commit, now).await)?
+        {
+            return Ok(outcome);
+        }
+        repeated!(self, self.commit_in_transaction(key, commit, now))
+    }
+
     /// Commits with one read and one conditional write; `None` where another write came between.
-    async fn try_commit(
-        &self,
-        key: Key,
-        commit: &Commit,
-        now: Timestamp,
-    ) -> Result<Option<Outcome>> {
-        let Some(before) = self.read(self.readers()?, key).await? else {
+    async fn try_commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Step<Option<Outcome>> {
+        let mut link = self.reading().await?;
+        let Some(before) = self.read(&mut link, self.dialect().load, key).await? else {
             return Ok(Some(Outcome::Gone));
         };
         let (outcome, after) = before.record.apply(commit, now);
         let Some(after) = after else {
             return Ok(Some(outcome));
         };
-        let written = self.update(self.writer()?, &before, &after).await;
-        Ok(written.map_err(writing)?.then_some(outcome))
+        let mut link = self.writing_after(link).await?;
+        let read = (key, &before.record, encoded_as_read(&before));
+        let written = self.update(&mut link, read, &after).await?;
+        Ok(written.then_some(outcome))
     }
 
     async fn commit_in_transaction(
@@ -171,75 +203,58 @@ impl SqlStore {
         key: Key,
         commit: &Commit,
         now: Timestamp,
-    ) -> Result<Outcome> {
-        let mut tx = self.begin().await?;
-        let Some(before) = self.read(&mut *tx, key).await? else {
+    ) -> Step<Outcome> {
+        let mut link = self.begin().await?;
+        let seat = seat_of(key, commit);
+        if let Some((principal, _)) = seat {
+            self.lock_seats(&mut link, principal).await?;
+        }
+        let Some(before) = self.read(&mut link, self.dialect().load_locked, key).await? else {
+            link.rollback().await;
             return Ok(Outcome::Gone);
         };
         let (outcome, after) = before.record.apply(commit, now);
         let Some(after) = after else {
+            link.rollback().await;
             return Ok(outcome);
         };
-        if let Some(sign_in) = &commit.sign_in
-            && let Some(seats) = sign_in.seats
-            && let Some(limit) = self.full(&mut tx, &sign_in.principal, key, seats, now).await?
+        if let Some(seat) = seat
+            && let Some(limit) = self.full(&mut link, seat, key, now).await?
         {
+            link.rollback().await;
             return Ok(Outcome::Refused(limit));
         }
-        self.update(&mut *tx, &before, &after).await.map_err(asking)?;
-        tx.commit().await.map_err(committing)?;
+        let read = (key, &before.record, encoded_as_read(&before));
+        self.update(&mut link, read, &after).await?;
+        link.commit().await?;
         Ok(outcome)
     }
 
-    /// Up to `limit` records that are over, the longest over first, past those that cannot be
-    /// read.
-    async fn over(&self, limit: usize, now: Timestamp) -> Result<Vec<Stored>> {
-        let mut over = Vec::new();
-        let mut behind = (-1_i64, String::new(), Vec::new());
-        while over.len() < limit {
-            let wanted = limit - over.len();
-            let rows = sqlx::query(self.dialect.over)
-                .bind(millis(now))
-                .bind(behind.0)
-                .bind(behind.1)
-                .bind(behind.2)
-                .bind(most(wanted))
-                .fetch_all(self.readers()?)
-                .await
-                .map_err(asking)?;
-            for row in &rows {
-                if let Some(kind) = kind(row)? {
-                    over.extend(Stored::of_many(kind, row)?);
-                }
-            }
-            match rows.last() {
-                Some(last) if rows.len() == wanted => {
-                    let column = |error| asking(error);
-                    behind = (
-                        last.try_get("deadline").map_err(column)?,
-                        last.try_get("kind").map_err(column)?,
-                        last.try_get("id").map_err(column)?,
-                    );
-                }
-                _ => break,
-            }
-        }
-        Ok(over)
+    async fn try_end(
+        &self,
+        key: Key,
+        guard: &Guard,
+        announce: Announce,
+        now: Timestamp,
+    ) -> Step<Option<Record>> {
+        let mut link = self.begin().await?;
+        let stored = self.read(&mut link, self.dialect().load_locked, key).await?;
+        let Some(stored) = stored.filter(|stored| guard.allows(&stored.record, now)) else {
+            link.rollback().await;
+            return Ok(None);
+        };
+        self.remove(&mut link, &[(&stored, announce)]).await?;
+        link.commit().await?;
+        self.check_writer(&link, key);
+        Ok(Some(stored.record))
     }
+}
 
-    /// Claims those of `over` that nobody else has claimed or used since they were read.
-    async fn claim(&self, over: Vec<Stored>, keep: Keep) -> Result<Vec<Ending>> {
-        let mut tx = self.begin().await?;
-        let mut claimed = Vec::with_capacity(over.len());
-        for stored in over {
-            let reason = stored.record.expiry();
-            if self.remove(&mut tx, &stored, Announce { reason, keep }).await? {
-                let Stored { key, record, .. } = stored;
-                claimed.push(Ending { key, reason, record });
-            }
-        }
-        tx.commit().await.map_err(committing)?;
-        Ok(claimed)
+/// Passes over that others were in the way: then nothing was done.
+fn unless_overtaken<T>(done: Step<Option<T>>) -> Step<Option<T>> {
+    match done {
+        Err(failure) if failure.is_overtaken() => Ok(None),
+        done => done,
     }
 }
 
@@ -249,10 +264,18 @@ fn indexed(record: &Record) -> (Option<&str>, Option<Timestamp>, Option<Timestam
     (principal, record.authenticated_at, record.deadline())
 }
 
+/// The seat that a commit takes, of how many. Only sessions take one.
+fn seat_of(key: Key, commit: &Commit) -> Option<(&str, usize)> {
+    let sign_in = commit.sign_in.as_ref().filter(|_| key.kind() == Kind::Session)?;
+    Some((&sign_in.principal, sign_in.seats?))
+}
+
 #[async_trait]
 impl Store for SqlStore {
     async fn load(&self, key: Key, now: Timestamp) -> Result<Option<Record>> {
-        let stored = self.read(self.readers()?, key).await?;
+        let call = self.call();
+        let mut link = call.reading().await?;
+        let stored = call.read(&mut link, self.dialect().load, key).await?;
         let living = stored.filter(|stored| !stored.record.is_over(now));
         Ok(living.map(|stored| stored.record))
     }
@@ -264,24 +287,37 @@ impl Store for SqlStore {
         seats: Option<usize>,
         now: Timestamp,
     ) -> Result<Created> {
-        let needs_seat = record.principal.is_some() && seats.is_some();
-        if !needs_seat {
-            let created = self.insert(self.writer()?, key, record).await;
-            if created.map_err(writing)? {
+        let principal = record.principal.as_deref().filter(|_| key.kind() == Kind::Session);
+        let seat = principal.zip(seats);
+        let call = self.call();
+        if seat.is_none() {
+            let mut link = call.writing().await?;
+            if call.insert(&mut link, key, record).await? {
                 return Ok(Created::Done { replaced: None });
             }
         }
-        self.create_in_transaction(key, record, seats, now).await
+        repeated!(call, call.create_in_transaction(key, record, seat, now))
     }
 
     async fn commit(&self, key: Key, commit: &Commit, now: Timestamp) -> Result<Outcome> {
-        let sign_in = commit.sign_in.as_ref();
-        if sign_in.is_none_or(|sign_in| sign_in.seats.is_none())
-            && let Some(outcome) = self.try_commit(key, commit, now).await?
+        self.call().commit(key, commit, now).await
+    }
+
+    /// In one conditional statement, where nobody has changed the record since it was read.
+    async fn commit_built(
+        &self,
+        key: Key,
+        commit: &Commit,
+        built: Built<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome> {
+        let call = self.call();
+        if seat_of(key, commit).is_none()
+            && let Some(outcome) = unless_overtaken(call.try_built(key, built).await)?
         {
             return Ok(outcome);
         }
-        self.commit_in_transaction(key, commit, now).await
+        call.commit(key, commit, now).await
     }
 
     async fn end(
@@ -291,31 +327,19 @@ impl Store for SqlStore {
         announce: Announce,
         now: Timestamp,
     ) -> Result<Option<Record>> {
-        let mut tx = self.begin().await?;
-        let stored = self.read(&mut *tx, key).await?;
-        let Some(stored) = stored.filter(|stored| guard.allows(&stored.record, now)) else {
-            return Ok(None);
-        };
-        self.remove(&mut tx, &stored, announce).await?;
-        tx.commit().await.map_err(committing)?;
-        Ok(Some(stored.record))
+        let call = self.call();
+        repeated!(call, call.try_end(key, guard, announce, now))
     }
 
     /// Reads first, so that a sweep that finds nothing takes nobody's turn to write. Looks whether
-    /// the file is still there, so that a node that only reads notices as well.
+    /// a file is still there, so that a node that only reads notices as well.
     async fn expire(&self, limit: usize, keep: Keep, now: Timestamp) -> Result<Vec<Ending>> {
-        self.file.look()?;
-        loop {
-            let over = self.over(limit, now).await?;
-            if over.is_empty() {
-                return Ok(Vec::new());
-            }
-            let claimed = self.claim(over, keep).await?;
-            if !claimed.is_empty() {
-                return Ok(claimed);
-            }
-            // Another node has claimed or used all of them meanwhile; there may be more behind.
+        self.look()?;
+        let call = self.call();
+        if limit == 0 || !call.is_any_over(now).await? {
+            return Ok(Vec::new());
         }
+        repeated!(call, call.claim(limit, keep, now))
     }
 
     fn directory(&self) -> Option<&dyn Directory> {
@@ -324,6 +348,10 @@ impl Store for SqlStore {
 
     fn endings(&self) -> Option<&dyn Endings> {
         Some(self)
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
+        self.hearing()
     }
 
     fn capabilities(&self) -> Capabilities {

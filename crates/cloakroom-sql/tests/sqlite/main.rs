@@ -1,5 +1,6 @@
 //! What SQLite has to keep beyond the laws: several processes, faults, and the file itself.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod faults;

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use cloakroom_core::Store;
-use cloakroom_sql::{ConnectError, Options, SqlStore};
+use cloakroom_sql::{ConnectError, Database, Options, SqlStore};
 use futures_util::future::join_all;
 
 use crate::{NOW, Place, create, record};
@@ -22,11 +22,11 @@ async fn refused(url: &str) -> String {
 
 #[tokio::test]
 async fn a_url_of_another_kind_is_refused_without_its_password() {
-    let message = refused("postgres://app:hunter2@db/app").await;
+    let message = refused("mongodb://app:hunter2@db/app").await;
     assert_eq!(
         message,
-        "not the URL of a session database: no database is known under the scheme \"postgres\", \
-         only sqlite"
+        "not the URL of a session database: no database is known under the scheme \"mongodb\", \
+         only sqlite, postgres, mysql and mariadb"
     );
     assert!(refused("sessions.db").await.contains("expected sqlite://path"));
     assert!(refused("sqlite://").await.contains("a path is missing"));
@@ -82,10 +82,59 @@ async fn a_newer_schema_is_refused_and_left_as_it_is() {
     let place = Place::new();
     place.store().await.close().await;
     let mut raw = place.raw().await;
-    sqlx::query("UPDATE cloakroom_schema SET version = 7").execute(&mut raw).await.unwrap();
+    let newer = "UPDATE cloakroom_schema SET version = 7, readable_from = 7";
+    sqlx::query(newer).execute(&mut raw).await.unwrap();
     let error = SqlStore::connect(&place.url()).await.unwrap_err();
     assert!(matches!(error, ConnectError::NewerSchema { found: 7, .. }), "{error:?}");
     assert!(error.to_string().contains("upgrade this node"));
+}
+
+/// While nodes are upgraded one after the other, the next version has made its tables already.
+#[tokio::test]
+async fn a_newer_schema_that_this_version_can_use_is_used() {
+    let place = Place::new();
+    let running = place.store().await;
+    let mut raw = place.raw().await;
+    for statement in [
+        "ALTER TABLE cloakroom_sessions ADD COLUMN device TEXT",
+        "ALTER TABLE cloakroom_endings ADD COLUMN device TEXT",
+        "UPDATE cloakroom_schema SET version = version + 1",
+    ] {
+        sqlx::query(statement).execute(&mut raw).await.unwrap();
+    }
+    let restarted = place.store().await;
+    let key = create(&restarted, &record()).await;
+    assert_eq!(running.load(key, NOW).await.unwrap(), Some(record()));
+    assert_eq!(crate::count_one(&running, key).await, 1);
+    assert_eq!(crate::count_one(&restarted, key).await, 2);
+    let left: i64 = sqlx::query_scalar("SELECT version FROM cloakroom_schema")
+        .fetch_one(&mut raw)
+        .await
+        .unwrap();
+    assert_eq!(left, 3, "the older version leaves it as it is");
+}
+
+/// The tables as the first version made them.
+#[tokio::test]
+async fn the_first_versions_tables_are_upgraded_with_what_is_in_them() {
+    let place = Place::new();
+    let store = place.store().await;
+    let key = create(&store, &record()).await;
+    store.close().await;
+    let mut raw = place.raw().await;
+    for statement in [
+        "ALTER TABLE cloakroom_schema DROP COLUMN readable_from",
+        "UPDATE cloakroom_schema SET version = 1",
+    ] {
+        sqlx::query(statement).execute(&mut raw).await.unwrap();
+    }
+    let store = place.store().await;
+    assert_eq!(store.load(key, NOW).await.unwrap(), Some(record()));
+    let found: (i64, i64) = sqlx::query_as("SELECT version, readable_from FROM cloakroom_schema")
+        .fetch_one(&mut raw)
+        .await
+        .unwrap();
+    assert_eq!(found, (2, 1));
 }
 
 #[tokio::test]
@@ -141,7 +190,10 @@ async fn tables_of_the_application_are_left_alone() {
 async fn the_printed_schema_makes_the_tables() {
     let place = Place::new();
     let mut raw = place.raw().await;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(SqlStore::schema())).execute(&mut raw).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(SqlStore::schema(Database::Sqlite)))
+        .execute(&mut raw)
+        .await
+        .unwrap();
     create(&place.store().await, &record()).await;
 }
 

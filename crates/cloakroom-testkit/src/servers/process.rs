@@ -60,6 +60,12 @@ pub(super) struct Process {
 impl Process {
     /// Starts `command`, which works in `directory`. Panics where the program is not installed.
     pub(super) fn spawn(command: &mut Command, directory: &Path) -> Self {
+        Self::spawn_ending(command, directory, "KILL")
+    }
+
+    /// Starts a command that ends by the signal of this name where the test's own process dies:
+    /// one that leaves things outside of its directory when it is killed.
+    pub(super) fn spawn_ending(command: &mut Command, directory: &Path, signal: &str) -> Self {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command
             .env("PATH", path())
@@ -73,7 +79,7 @@ impl Process {
                 }
                 _ => panic!("{program} does not start: {error}"),
             });
-        let guard = guard(child.id(), directory);
+        let guard = guard(child.id(), directory, signal);
         Self { child, guard }
     }
 
@@ -99,7 +105,8 @@ impl Process {
         wait_until("the server goes on", || self.state() != Some('T'));
     }
 
-    fn signal(&self, name: &str) {
+    /// Sends it the signal of this name.
+    pub(super) fn signal(&self, name: &str) {
         let done = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status();
         assert!(done.is_ok_and(|status| status.success()), "kill -{name}");
     }
@@ -121,15 +128,19 @@ impl Drop for Process {
     }
 }
 
-/// Waits for the end of a pipe that only this process holds, then kills `process` and removes its
+/// Waits for the end of a pipe that only this process holds, then ends `process` and removes its
 /// directory, as where a test keeps its server for all tests after it.
-fn guard(process: u32, directory: &Path) -> Child {
+fn guard(process: u32, directory: &Path, signal: &str) -> Child {
+    let ends = "cat >/dev/null; kill -\"$3\" \"$1\"; tries=100; \
+        while kill -0 \"$1\" && [ $((tries -= 1)) -gt 0 ]; do sleep 0.05; done; \
+        kill -9 \"$1\"; rm -rf -- \"$2\"";
     Command::new("sh")
         .arg("-c")
-        .arg("cat >/dev/null; kill -9 \"$1\"; rm -rf -- \"$2\"")
+        .arg(ends)
         .arg("guard")
         .arg(process.to_string())
         .arg(directory)
+        .arg(signal)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

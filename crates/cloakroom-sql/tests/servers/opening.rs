@@ -1,0 +1,90 @@
+//! Opening a database of a server: what is said where it does not open.
+
+use std::error::Error;
+
+use cloakroom_sql::{ConnectError, Database, SqlStore};
+use cloakroom_testkit::servers::Postgres;
+
+use crate::{Server, Which, ask_all, create, few, open, record};
+
+/// The error of a failed opening, and all that it says, causes and debugging text included.
+async fn refused(url: &str) -> (ConnectError, String) {
+    let error = SqlStore::with_options(url, few()).await.unwrap_err();
+    let mut said = format!("{error} {error:?}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        said = format!("{said}: {error}");
+        cause = error.source();
+    }
+    (error, said)
+}
+
+#[tokio::test]
+async fn a_wrong_opening_says_what_to_do_and_no_password() {
+    for which in [Which::Postgres, Which::MariaDb] {
+        let server = Server::start(which).await;
+        let url = server.url();
+        let (user, password) = match which {
+            Which::Postgres => ("postgres:postgres@", "postgres:hunter2@"),
+            Which::MariaDb => ("cloakroom:mariadb@", "cloakroom:hunter2@"),
+        };
+        let wrong = url.replace(user, password);
+        let (error, said) = refused(&wrong).await;
+        assert!(matches!(error, ConnectError::Credentials { .. }), "{said}");
+        assert!(said.contains("check those in the URL") && !said.contains("hunter2"), "{said}");
+
+        let (error, said) = refused(&format!("{url}_missing")).await;
+        assert!(matches!(error, ConnectError::NoDatabase { .. }), "{said}");
+
+        let (error, said) = refused(&format!("{wrong}?pasword=hunter2")).await;
+        assert!(matches!(error, ConnectError::Url(_)), "{said}");
+        assert!(said.contains("pasword") && !said.contains("hunter2"), "{said}");
+
+        let store = open(&url, few()).await;
+        let debug = format!("{store:?}");
+        assert!(debug.contains(&server.addr().to_string()), "{debug}");
+        assert!(!debug.contains(":mariadb") && !debug.contains(":postgres@"), "{debug}");
+        drop(server);
+        let (error, said) = refused(&wrong).await;
+        assert!(matches!(error, ConnectError::NoServer { .. }), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_make_tables_is_told_what_an_administrator_does() {
+    let server = Postgres::start().await;
+    server.run("CREATE ROLE app LOGIN PASSWORD 'app'");
+    let url = server.url().replace("postgres:postgres@", "app:app@");
+    let (error, said) = refused(&url).await;
+    assert!(matches!(error, ConnectError::Forbidden(_)), "{said}");
+    assert!(said.contains("SqlStore::schema"), "{said}");
+
+    server.run(&SqlStore::schema(Database::Postgres));
+    for table in ["schema", "sessions", "endings"] {
+        server.run(&format!("GRANT SELECT, INSERT, UPDATE, DELETE ON cloakroom_{table} TO app"));
+    }
+    let store = open(&url, few()).await;
+    let key = create(&store, &record()).await;
+    for (call, answer) in ask_all(&store, key).await {
+        assert!(answer.is_ok(), "{call}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_only_reads_is_named() {
+    let server = Postgres::start().await;
+    let store = open(&server.url(), few()).await;
+    create(&store, &record()).await;
+    server.run("ALTER SYSTEM SET default_transaction_read_only = on");
+    server.run("SELECT pg_reload_conf()");
+    // The server's parent reads its configuration when it comes to it.
+    for _ in 0..500 {
+        if server.run("SHOW default_transaction_read_only") == "on" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let (error, said) = refused(&server.url()).await;
+    assert!(matches!(error, ConnectError::ReadOnlyServer { .. }), "{said}");
+}
