@@ -87,7 +87,7 @@ pub async fn connect_with(
     options: &StoreOptions,
 ) -> Result<Arc<dyn Store>, ConnectError> {
     let url = StoreUrl::parse(url)?;
-    let store = open::open(&url).await?;
+    let store = open::open(&url, options.cache.is_some()).await?;
     // Nothing stands before what is in this process, or on its own disk.
     if url.is_memory() || url.is_sqlite() { Ok(store) } else { fronted(store, options) }
 }

@@ -264,10 +264,10 @@ pub mod redis {
     pub use cloakroom_redis::{ClientCertificate, ConnectError, Options, Pem, RedisStore, Tls};
 }
 
-/// Sessions in an SQLite file, with everything that can be set about them.
+/// Sessions in an SQL database, with everything that can be set about them.
 ///
 /// ```no_run
-/// use cloakroom::sqlite::{Options, SqlStore};
+/// use cloakroom::sql::{Options, SqlStore};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = SqlStore::with_options("sqlite://sessions.db", Options::default()).await?;
@@ -275,9 +275,9 @@ pub mod redis {
 /// # Ok(())
 /// # }
 /// ```
-#[cfg(feature = "sqlite")]
-pub mod sqlite {
-    pub use cloakroom_sql::{ConnectError, Options, SqlStore, Synchronous};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub mod sql {
+    pub use cloakroom_sql::{ConnectError, Database, Options, SqlStore, Synchronous};
 }
 
 /// Begins to set up the sessions kept in `store`, on tokio's clock.

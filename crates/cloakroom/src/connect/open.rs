@@ -9,12 +9,12 @@ use super::{ConnectError, StoreUrl};
 
 type Opened = Result<Arc<dyn Store>, ConnectError>;
 
-/// Opens a store, with nothing in front of it.
-pub(super) async fn open(url: &StoreUrl) -> Opened {
+/// Opens a store, with nothing in front of it yet; `cached` says whether a cache will be.
+pub(super) async fn open(url: &StoreUrl, cached: bool) -> Opened {
     let text = url.reveal();
     match url.form.driver {
         Driver::Memory => memory(text),
-        Driver::Sql(database) => sql(text, database).await,
+        Driver::Sql(database) => sql(text, database, cached).await,
         Driver::Redis => redis(text).await,
         Driver::Mongo => mongodb(text).await,
         Driver::Nats => nats(text).await,
@@ -30,10 +30,12 @@ fn memory(url: &str) -> Opened {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-async fn sql(url: &str, database: Database) -> Opened {
-    use cloakroom_sql::{ConnectError as Error, SqlStore};
+async fn sql(url: &str, database: Database, cached: bool) -> Opened {
+    use cloakroom_sql::{ConnectError as Error, Options, SqlStore};
 
-    match SqlStore::connect(url).await {
+    // Where no node has a cache, nobody has to be told, and commits need not wait for each other.
+    let options = Options { notify: cached, ..Options::default() };
+    match SqlStore::with_options(url, options).await {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => Err(match &error {
             Error::Url(_) => ConnectError::Url(error.into()),
@@ -45,7 +47,7 @@ async fn sql(url: &str, database: Database) -> Opened {
 }
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
-async fn sql(_url: &str, database: Database) -> Opened {
+async fn sql(_url: &str, database: Database, _cached: bool) -> Opened {
     Err(not_built_in(database))
 }
 
