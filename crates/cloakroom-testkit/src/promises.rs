@@ -24,7 +24,8 @@ pub use updates::*;
 
 /// Holds sessions over a store to the promises: makes a module `promises` with one test for each.
 /// Used like [`store_laws!`](crate::store_laws). Sessions that cannot keep a promise say so by name
-/// and say why: `session_promises!(fixture, without: [a_promise: "because"])`.
+/// and say why: `session_promises!(fixture, without: [a_promise: "because"])`. Where a server is not
+/// on every machine, all of them are marked, as with the laws.
 #[macro_export]
 macro_rules! session_promises {
     ($fixture:ident) => {
@@ -34,7 +35,14 @@ macro_rules! session_promises {
         /// The promises that these sessions are held to.
         #[cfg(test)]
         mod promises {
-            $crate::test_each_promise!(($) $fixture [$($without $why)*]);
+            $crate::test_each_promise!(($) $fixture [$($without $why)*] []);
+        }
+    };
+    ($fixture:ident, marked: [$($mark:tt)*]) => {
+        /// The promises that these sessions are held to.
+        #[cfg(test)]
+        mod promises {
+            $crate::test_each_promise!(($) $fixture [] [$($mark)*]);
         }
     };
 }
@@ -44,7 +52,7 @@ macro_rules! session_promises {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! test_each_promise {
-    (($dollar:tt) $fixture:ident [$($without:ident $why:literal)*]) => {
+    (($dollar:tt) $fixture:ident [$($without:ident $why:literal)*] [$($mark:tt)*]) => {
         $(const _: () = { let _ = $crate::promises::$without; };)*
 
         macro_rules! promise {
@@ -59,6 +67,7 @@ macro_rules! test_each_promise {
             };)*
             ($dollar name:ident) => {
                 #[test]
+                $($mark)*
                 fn $dollar name() {
                     $crate::fixture::hold(stringify!($dollar name), super::$fixture(), |fixture| {
                         Box::pin($crate::promises::$dollar name(fixture))
