@@ -48,7 +48,8 @@ pub fn all() -> Vec<(&'static str, Law)> {
 ///
 /// `fixture` names an `async fn() -> Fixture` in the module around; every law gets a fixture of
 /// its own. A store that cannot keep a law says so by name, and the test shows as ignored:
-/// `store_laws!(fixture, without: [a_law, another])`.
+/// `store_laws!(fixture, without: [a_law, another])`. Where a server is not on every machine, all
+/// of them are marked: `store_laws!(fixture, marked: [#[ignore = "needs this and that"]])`.
 #[macro_export]
 macro_rules! store_laws {
     ($fixture:ident) => {
@@ -58,7 +59,14 @@ macro_rules! store_laws {
         /// The laws that this store is held to.
         #[cfg(test)]
         mod laws {
-            $crate::test_each_law!(($) $fixture [$($without)*]);
+            $crate::test_each_law!(($) $fixture [$($without)*] []);
+        }
+    };
+    ($fixture:ident, marked: [$($mark:tt)*]) => {
+        /// The laws that this store is held to.
+        #[cfg(test)]
+        mod laws {
+            $crate::test_each_law!(($) $fixture [] [$($mark)*]);
         }
     };
 }
@@ -68,7 +76,7 @@ macro_rules! store_laws {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! test_each_law {
-    (($dollar:tt) $fixture:ident [$($without:ident)*]) => {
+    (($dollar:tt) $fixture:ident [$($without:ident)*] [$($mark:tt)*]) => {
         $(const _: () = { let _ = $crate::laws::$without; };)*
 
         macro_rules! law {
@@ -83,6 +91,7 @@ macro_rules! test_each_law {
             };)*
             ($dollar name:ident) => {
                 #[test]
+                $($mark)*
                 fn $dollar name() {
                     $crate::fixture::hold(stringify!($dollar name), super::$fixture(), |fixture| {
                         Box::pin($crate::laws::$dollar name(fixture))

@@ -26,10 +26,13 @@ pub use updates::*;
 #[macro_export]
 macro_rules! session_promises {
     ($fixture:ident) => {
+        $crate::session_promises!($fixture, marked: []);
+    };
+    ($fixture:ident, marked: [$($mark:tt)*]) => {
         /// The promises that sessions over this store are held to.
         #[cfg(test)]
         mod promises {
-            $crate::each_promise!(($) $fixture);
+            $crate::each_promise!(($) $fixture [$($mark)*]);
         }
     };
 }
@@ -38,11 +41,12 @@ macro_rules! session_promises {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! each_promise {
-    (($dollar:tt) $fixture:ident) => {
+    (($dollar:tt) $fixture:ident [$($mark:tt)*]) => {
         macro_rules! promise {
                             ($dollar($dollar name:ident)*) => {
                                 $dollar(
                                     #[test]
+                                    $($mark)*
                                     fn $dollar name() {
                                         let name = stringify!($dollar name);
                                         $crate::fixture::hold(name, super::$fixture(), |fixture| {

@@ -2,11 +2,13 @@
 
 mod certificates;
 mod cluster;
+mod hazelcast;
 mod process;
 mod redis;
 mod sentinel;
 
 pub use certificates::Certificates;
 pub use cluster::{Cluster, Move};
+pub use hazelcast::Hazelcast;
 pub use redis::Redis;
 pub use sentinel::Sentinel;
