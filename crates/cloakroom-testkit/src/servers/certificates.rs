@@ -30,6 +30,16 @@ impl Certificates {
         self.file("ca.pem")
     }
 
+    /// The server's certificate.
+    pub fn server(&self) -> PathBuf {
+        self.file("server.pem")
+    }
+
+    /// The server's key.
+    pub fn server_key(&self) -> PathBuf {
+        self.file("server.key")
+    }
+
     /// The client's certificate.
     pub fn client(&self) -> PathBuf {
         self.file("client.pem")
