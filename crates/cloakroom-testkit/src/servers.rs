@@ -2,8 +2,10 @@
 
 mod certificates;
 mod cluster;
-mod nats;
+mod hazelcast;
 mod mariadb;
+mod mongo;
+mod nats;
 mod postgres;
 mod process;
 mod redis;
@@ -12,8 +14,10 @@ mod user;
 
 pub use certificates::Certificates;
 pub use cluster::{Cluster, Move};
-pub use nats::{Nats, NatsCluster};
+pub use hazelcast::Hazelcast;
 pub use mariadb::{MariaDb, MariaDbDatabase};
+pub use mongo::{Mongo, MongoDatabase};
+pub use nats::{Nats, NatsCluster};
 pub use postgres::{Postgres, PostgresDatabase};
 pub use redis::Redis;
 pub use sentinel::Sentinel;
