@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use breaker::{Breaker, BreakerOptions};
-pub use cas::{Cas, Held, Label, NotAPlace, Place, Put, Register, Swapped};
+pub use cas::{Cas, Due, Held, Label, NotAPlace, Place, Put, Register, Swapped};
 pub use feed::{Feed, Notice, Notices, Source as FeedSource};
 pub use memory::MemoryStore;
 pub use near::{Near, NearOptions, NearStats, NoNear};

@@ -32,10 +32,10 @@ pub trait Register: Debug + Send + Sync + 'static {
     /// `from` is as [`Register::get`] told it, or has no revision: then it is told by its bytes.
     async fn swap(&self, place: Place, from: Option<&Held>, to: Option<&Put>) -> Result<Swapped>;
 
-    /// Up to `limit` places whose [`Label::due`] is not after `now`, with what is in them. Those
-    /// that have been due the longest should come first; all of them are found by somebody who goes
-    /// on for as long as there are any.
-    async fn due(&self, limit: usize, now: Timestamp) -> Result<Vec<(Key, Held)>>;
+    /// Up to `limit` places that are due at `now`, with what is in them. Those that have been due
+    /// the longest should come first; all of them are found by somebody who changes what he finds
+    /// and goes on for as long as there is something.
+    async fn due(&self, what: Due, limit: usize, now: Timestamp) -> Result<Vec<(Key, Held)>>;
 
     /// Up to `limit` keys of a kind whose [`Label::alive_until`] is after `now`, in an order of the
     /// backend's own, from behind `after` on.
@@ -151,6 +151,15 @@ impl Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Held({} bytes, {:?})", self.bytes.len(), self.revision)
     }
+}
+
+/// What somebody looks for who asks what is due.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Due {
+    /// Records that are over: [`Label::over_from`] is not after now.
+    Over,
+    /// Endings whose lease has lapsed: [`Label::lapses_at`] is not after now.
+    Lapsed,
 }
 
 /// What is to be put into a place.
