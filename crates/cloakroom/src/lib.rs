@@ -205,16 +205,16 @@ pub use cloakroom_core::{
     Listener, Live, Login, MemoryStore, Outcome, Policy, Record, Reply, Sessions, Slot, Store,
     Swept, SystemClock, Timer, Timestamp, Token, commit, event, policy, record, store, time, token,
 };
-#[cfg(feature = "redis")]
-pub use cloakroom_redis::RedisStore;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-pub use cloakroom_sql::SqlStore;
 #[cfg(feature = "hazelcast")]
 pub use cloakroom_hazelcast::HazelcastStore;
 #[cfg(feature = "mongodb")]
 pub use cloakroom_mongodb::MongoStore;
 #[cfg(feature = "nats")]
 pub use cloakroom_nats::NatsStore;
+#[cfg(feature = "redis")]
+pub use cloakroom_redis::RedisStore;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use cloakroom_sql::SqlStore;
 pub use cloakroom_web::{
     BadCookie, BadNetwork, CookieConfig, Head, Housekeeping, Network, PeerAddr, Refusal, Require,
     RequireLogin, RequireRole, ResponseBody, ResponseFuture, SameSite, Secure, Session,
