@@ -153,9 +153,14 @@ impl Session {
         self.state().view.stored().is_none()
     }
 
-    /// The session's key, once it is stored. It may be logged; it opens nothing.
+    /// The session's key, once it is stored. It may be logged; it opens nothing. A sealed session gets
+    /// another by a login: it has none from the login until that is committed.
     pub fn key(&self) -> Option<Key> {
-        self.state().view.stored().map(|stored| stored.key)
+        let state = self.state();
+        if self.has_little_room() && state.view.edits.login().is_some() {
+            return None;
+        }
+        state.view.stored().map(|stored| stored.key)
     }
 
     fn of_record<T>(&self, read: impl FnOnce(&Record) -> T) -> Option<T> {

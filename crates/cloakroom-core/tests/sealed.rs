@@ -417,6 +417,23 @@ fn an_epoch_ends_all_sessions_of_a_user_on_all_nodes_but_one() {
 }
 
 #[test]
+fn all_others_end_with_the_login_that_changes_a_password() {
+    simulated(async {
+        let (ring, clock) = (KeyRing::generate(), ManualClock::default());
+        let node = Node::with(with_epochs(&ring, MemoryStore::new()), Policy::default(), &clock);
+        let stolen = node.signed_in("ada").await;
+        let session = node.open(&[&stolen]).await;
+        session.log_in("ada").unwrap();
+        // There is no new key to spare yet, and the old one is the thief's as well.
+        assert_eq!(session.key(), None);
+        node.sessions.end_all("ada", session.key()).await.unwrap();
+        let new = node.sealed(&session).await;
+        assert!(node.open(&[&stolen]).await.is_new());
+        assert_eq!(node.open(&[&new]).await.principal().as_deref(), Some("ada"));
+    });
+}
+
+#[test]
 fn a_login_under_way_while_all_are_ended_is_ended_too() {
     simulated(async {
         let (ring, clock) = (KeyRing::generate(), ManualClock::default());

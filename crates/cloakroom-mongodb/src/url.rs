@@ -47,7 +47,7 @@ pub(crate) async fn parse(url: &str) -> Result<(ClientOptions, String), Wrong> {
 
 fn why(url: &str, said: &Error) -> Wrong {
     let url = url.to_ascii_lowercase();
-    if SECRETS.iter().any(|secret| url.contains(secret)) {
+    if SECRETS.iter().any(|secret| url.contains(secret)) || !names_servers(&url) {
         return Wrong::Form;
     }
     match &*said.kind {
@@ -56,6 +56,20 @@ fn why(url: &str, said: &Error) -> Wrong {
         }
         _ => Wrong::Form,
     }
+}
+
+/// Whether what stands where servers do is servers, and not a name and a password whose `@` was
+/// written in another way, or forgotten.
+fn names_servers(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let servers = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]".contains(&byte);
+    servers.split(',').all(|server| {
+        let (host, port) = server.rsplit_once(':').unwrap_or((server, ""));
+        let host_is_one =
+            host.bytes().all(|byte| plain(byte) || byte == b':' && host.starts_with('['));
+        host_is_one && port.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 #[cfg(test)]
@@ -90,6 +104,8 @@ mod tests {
             "mongodb://name:hun/ter2@localhost/shop",
             "mongodb://name:hunter2@localhost:hunter2/shop",
             "mongodb://name:%hunter2@localhost/shop",
+            "mongodb://name:hunter2%40localhost/shop",
+            "mongodb://name:hunter2/shop",
             "mongodb://localhost/shop?tlsCertificateKeyFilePassword=hunter2&w",
             "mongodb://localhost/shop?authMechanismProperties=AWS_SESSION_TOKEN=hunter2",
         ] {

@@ -157,9 +157,18 @@ impl Index {
         known.max(removed).unwrap_or(0)
     }
 
-    /// Whether a place is known to be filled, and the watch has not come so far.
-    pub(crate) fn filled_unseen(&self, place: Place) -> bool {
-        self.places.get(&place).is_some_and(|known| known.revision > self.seen)
+    /// Whether whoever answered so knows less than this node. The watch tells everything in order:
+    /// what is filled since a revision that it has passed is filled since just the one that it told.
+    /// `answer` is the revision of the last message, and whether it fills the place.
+    pub(crate) fn is_ahead_of(&self, place: Place, answer: Option<(u64, bool)>) -> bool {
+        let known = self.places.get(&place).map(|known| known.revision);
+        match answer {
+            None => known.is_some(),
+            Some((revision, is_filled)) => {
+                let was_told = revision <= self.seen;
+                self.least(place) > revision || is_filled && was_told && known != Some(revision)
+            }
+        }
     }
 
     /// The revision at which a place was emptied, 0 where it never was filled as far as is known;
@@ -253,6 +262,23 @@ mod tests {
 
     fn place(name: &str) -> Place {
         Place::Record(Key::named(Kind::Session, name))
+    }
+
+    #[test]
+    fn an_answer_from_before_what_was_told_is_known_as_such() {
+        let (mut index, a, b) = (Index::default(), place("a"), place("b"));
+        index.hear(a, 100, content(b"a"));
+        assert!(index.is_ahead_of(a, None), "it is filled");
+        assert!(!index.is_ahead_of(a, Some((100, true))) && index.is_ahead_of(a, Some((99, true))));
+        index.hear(a, 110, None);
+        // The removal itself is known no more, but the watch has passed it.
+        assert!(index.is_ahead_of(a, Some((100, true))));
+        assert!(!index.is_ahead_of(a, Some((110, false))) && !index.is_ahead_of(a, None));
+        assert!(!index.is_ahead_of(a, Some((111, true))), "a newer one");
+        assert!(!index.is_ahead_of(b, None) && !index.is_ahead_of(b, Some((120, true))));
+        index.learn(b, 120, content(b"b"));
+        assert!(index.is_ahead_of(b, None) && !index.is_ahead_of(b, Some((120, true))));
+        assert!(index.is_ahead_of(b, Some((119, false))));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cloakroom_core::store::{Due, Feed, Held, Place, Put, Register, Result, Swapped};
 use cloakroom_core::{Key, Kind, Timestamp};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -66,24 +66,27 @@ impl NatsRegister {
         let end = Instant::now() + self.link.limit();
         loop {
             let held = self.read_once(place).await?;
-            let revision = held.as_ref().map_or(0, |(revision, _)| *revision);
-            let content = held.as_ref().and_then(|(_, bytes)| content(bytes));
-            let behind = self.node.index(|index| {
-                if held.is_none() {
-                    return index.filled_unseen(place);
-                }
-                index.learn(place, revision, content);
-                index.least(place) > revision
-            });
-            if !behind {
+            if !self.learn(place, held.as_ref()) {
                 let held = held.filter(|(_, bytes)| !bytes.is_empty());
-                return Ok(held.map(|(_, bytes)| Held { bytes, revision: Some(revision) }));
+                return Ok(held.map(|(revision, bytes)| Held { bytes, revision: Some(revision) }));
             }
             if Instant::now() + PAUSE >= end {
                 return Err(Fault::Behind);
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// Takes an answer down; whether it knows less than this node does.
+    fn learn(&self, place: Place, answer: Option<&(u64, Bytes)>) -> bool {
+        self.node.index(|index| {
+            let is_behind =
+                index.is_ahead_of(place, answer.map(|(at, bytes)| (*at, !bytes.is_empty())));
+            if let (Some((revision, bytes)), false) = (answer, is_behind) {
+                index.learn(place, *revision, content(bytes));
+            }
+            is_behind
+        })
     }
 
     /// The last message of a place; an empty one says that it was removed.
@@ -146,7 +149,13 @@ impl NatsRegister {
                 return Ok(Swapped::Done);
             }
             // An empty place has a revision as well, where something was removed from it.
-            let (last, bytes) = self.read_last(place).await?;
+            let Some((last, bytes)) = self.read_last(place).await? else {
+                if Instant::now() + PAUSE >= end {
+                    return Err(Fault::Behind);
+                }
+                sleep(PAUSE).await;
+                continue;
+            };
             let is_same = match from {
                 None => bytes.is_none(),
                 Some(Held { revision: Some(revision), .. }) => bytes.is_some() && *revision == last,
@@ -177,15 +186,15 @@ impl NatsRegister {
         }
     }
 
-    /// The last revision of a place, and what is in it.
-    async fn read_last(&self, place: Place) -> Result<(u64, Option<Bytes>), Fault> {
-        let (revision, bytes) = self.read_once(place).await?.unwrap_or_default();
-        let bytes = (!bytes.is_empty()).then_some(bytes);
-        if revision > 0 {
-            let content = bytes.as_deref().and_then(content);
-            self.node.index(|index| index.learn(place, revision, content));
+    /// The last revision of a place, and what is in it; `None` where the answer knows less than this
+    /// node.
+    async fn read_last(&self, place: Place) -> Result<Option<(u64, Option<Bytes>)>, Fault> {
+        let answer = self.read_once(place).await?;
+        if self.learn(place, answer.as_ref()) {
+            return Ok(None);
         }
-        Ok((revision, bytes))
+        let (revision, bytes) = answer.unwrap_or_default();
+        Ok(Some((revision, (!bytes.is_empty()).then_some(bytes))))
     }
 
     /// Waits until this node knows what there is.
@@ -231,7 +240,12 @@ impl Register for NatsRegister {
             };
             after = Some(*last);
             let reads = due.iter().map(|(_, key)| self.read(Place::Record(*key)));
-            for ((_, key), held) in due.iter().zip(try_join_all(reads).await?) {
+            for ((_, key), held) in due.iter().zip(join_all(reads).await) {
+                let held = match held {
+                    // The others need not wait until it can be read again.
+                    Err(Fault::Behind) => continue,
+                    held => held?,
+                };
                 let is_due = |held: &Held| held.label().is_some_and(|it| it.is_due(what, now));
                 found.extend(held.filter(is_due).map(|held| (*key, held)));
             }

@@ -104,11 +104,9 @@ impl SqlStore {
                 Err(ConnectError::NotBuiltIn(feature))
             }
             _ => {
-                let message = format!(
-                    "no database is known under the scheme {scheme:?}, only sqlite, postgres, \
-                     mysql and mariadb"
-                );
-                Err(ConnectError::Url(message))
+                // What stands before the colon is not repeated: it need not be a scheme.
+                let message = "it begins with none of sqlite:, postgres:, mysql: and mariadb:";
+                Err(ConnectError::Url(message.to_owned()))
             }
         }
     }
@@ -335,6 +333,10 @@ pub enum ConnectError {
         /// The newest that this crate knows.
         known: usize,
     },
+    /// Another node has been making the tables for longer than this one waits, or has stopped over
+    /// it.
+    #[error("another node holds the lock under which tables are made: try again when it is done")]
+    Migrating,
     /// The file cannot be found or made.
     #[error("the database's file cannot be used")]
     File(#[source] std::io::Error),

@@ -43,7 +43,8 @@ pub(crate) struct Dialect {
     /// Opens a transaction that may write. In SQLite it waits for others that do; elsewhere rows
     /// are locked as they are read.
     pub(crate) begin: &'static str,
-    /// Has only one at a time migrate, where opening a transaction does not see to that.
+    /// Has only one at a time migrate, where opening a transaction does not see to that. Answers 1
+    /// where it does.
     pub(crate) lock_schema: Option<&'static str>,
     /// Lets the next one migrate, where the end of the transaction does not.
     pub(crate) unlock_schema: Option<&'static str>,

@@ -12,16 +12,18 @@ use cloakroom_core::record::CommitId;
 use cloakroom_core::store::{Error, FeedSource as Source, Notice, Result};
 use cloakroom_core::{Key, Kind};
 use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions};
-use sqlx::{ConnectOptions, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::dialect::{BEAT, CHANNEL, NAME_SERVER};
 use crate::fault::Sort;
 use crate::feed::{Beat, Connect, Shared};
+use crate::options::statement_timeout;
 use crate::postgres::sort;
 
-/// The wait after the first failure. It doubles with each that follows.
+/// The wait after the first failure. It doubles with each that follows, until a heartbeat has come
+/// back: that a connection opens does not show that it is of use.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
 /// How often it doubles: up to a second and a bit.
 const DOUBLINGS: u32 = 6;
@@ -32,8 +34,9 @@ pub(crate) async fn listen(shared: Arc<Shared>, connect: Arc<Connect>, limit: Du
     loop {
         match timeout(limit, Ear::open(&connect, limit)).await {
             Ok(Ok(ear)) => {
-                failures = 0;
-                ear.hear_all(&shared).await;
+                if ear.hear_all(&shared).await {
+                    failures = 0;
+                }
             }
             Ok(Err(error)) => tracing::debug!(%error, "PostgreSQL is not listened to"),
             Err(_) => tracing::debug!("PostgreSQL did not answer when it was to be listened to"),
@@ -57,6 +60,8 @@ struct Ear {
     /// Where its own heartbeats come.
     channel: String,
     server: i64,
+    /// Whether a heartbeat has come back.
+    answered: bool,
 }
 
 impl Ear {
@@ -66,17 +71,21 @@ impl Ear {
         let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options)).await?;
         listener.ignore_pool_close_event(true);
         listener.eager_reconnect(false);
-        // A heartbeat has nothing to keep, and need not wait for the disk.
-        (&mut listener).execute("SET synchronous_commit = off").await?;
+        // A heartbeat has nothing to keep, and need not wait for the disk; but its commit waits for
+        // others that tell, as every one that tells does.
+        let locked = statement_timeout(limit).as_millis();
+        let setup = format!("SET synchronous_commit = off; SET lock_timeout = {locked}");
+        (&mut listener).execute(AssertSqlSafe(setup)).await?;
         let chance = u64::from_ne_bytes(*CommitId::random().as_bytes());
         let channel = format!("cloakroom_beat_{chance:016x}");
         listener.listen_all([CHANNEL, &channel]).await?;
         let server = sqlx::query_scalar(NAME_SERVER).fetch_one(&mut listener).await?;
-        Ok(Self { listener, channel, server })
+        Ok(Self { listener, channel, server, answered: false })
     }
 
-    /// Tells what it hears, until the connection is lost or given up.
-    async fn hear_all(mut self, shared: &Shared) {
+    /// Tells what it hears, until the connection is lost or given up; whether a heartbeat has come
+    /// back by then.
+    async fn hear_all(mut self, shared: &Shared) -> bool {
         let (beats, mut asked) = mpsc::unbounded_channel();
         let (alive, mut given_up) = oneshot::channel();
         let source = shared.up(self.server, beats, alive);
@@ -90,6 +99,7 @@ impl Ear {
             _ = &mut given_up => {}
         }
         shared.down(source);
+        self.answered
     }
 
     async fn hear(
@@ -107,7 +117,10 @@ impl Ear {
                         let notice = notice(&said).unwrap_or(Notice::Flushed(source));
                         shared.tell(source, notice);
                     }
-                    Some(said) => answer(&mut sent, &said),
+                    Some(said) => {
+                        answer(&mut sent, &said);
+                        self.answered = true;
+                    }
                     None => return Ok(()),
                 },
                 Some(beat) = asked.recv() => {
@@ -126,6 +139,7 @@ impl Ear {
         match query.execute(&mut self.listener).await {
             Ok(_) => Ok(Some(beat)),
             Err(error) if sort(&error) == Sort::Unknown => Err(error),
+            // Also where it waited in vain for others that tell: so would another connection.
             Err(error) => {
                 // Whoever asked may have gone.
                 let _ = beat.send(Err(Error::Refused(error.into())));

@@ -128,17 +128,23 @@ fn place(options: &MySqlConnectOptions) -> String {
 /// What an error of a statement means. The server answers one where the statement was rolled back,
 /// or the transaction; but not where it goes down, or a COMMIT fails half-way.
 pub(crate) fn sort(error: &sqlx::Error) -> Sort {
-    match number(error) {
-        None => Sort::Unknown,
+    number(error).map_or(Sort::Unknown, meaning)
+}
+
+fn meaning(number: u16) -> Sort {
+    match number {
         // Deadlock; and a row that was read is another by now.
-        Some(1213 | 1020) => Sort::Overtaken,
+        1213 | 1020 => Sort::Overtaken,
         // A lock that was not to be had, and a statement that took too long.
-        Some(1205 | 1969 | 3024) => Sort::Busy,
-        Some(1062) => Sort::Duplicate,
+        1205 | 1969 | 3024 => Sort::Busy,
+        1062 => Sort::Duplicate,
         // The server goes down, or ends the connection; an error of COMMIT; not ready for use,
         // as in a cluster that has fallen apart.
-        Some(1053 | 1077 | 1079 | 1152 | 1180 | 1317 | 1927 | 4031) => Sort::Unknown,
-        Some(_) => Sort::Refused,
+        1053 | 1077 | 1079 | 1152 | 1180 | 1317 | 1927 | 4031 => Sort::Unknown,
+        // The network failed; and what a proxy in front says of its connection to the server, as
+        // a client (2000 and on) or in numbers of its own (9000 and on).
+        1158..=1161 | 2000..=2999 | 9000..=9999 => Sort::Unknown,
+        _ => Sort::Refused,
     }
 }
 
@@ -149,7 +155,20 @@ fn number(error: &sqlx::Error) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_too_old;
+    use super::{Sort, is_too_old, meaning};
+
+    #[test]
+    fn an_error_that_proves_nothing_is_told_from_one_that_does() {
+        for number in [1053, 1158, 1161, 1180, 2000, 2003, 2006, 2013, 2999, 9000, 9001, 9999] {
+            assert_eq!(meaning(number), Sort::Unknown, "{number}");
+        }
+        for number in [1044, 1157, 1162, 1290, 1999, 3000, 8999, 10000] {
+            assert_eq!(meaning(number), Sort::Refused, "{number}");
+        }
+        assert_eq!(meaning(1213), Sort::Overtaken);
+        assert_eq!(meaning(1205), Sort::Busy);
+        assert_eq!(meaning(1062), Sort::Duplicate);
+    }
 
     #[test]
     fn old_servers_are_told_from_those_that_will_do() {

@@ -55,8 +55,14 @@ impl Options {
     /// How long a server may take over one statement.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn statement_timeout(&self) -> Duration {
-        self.bounded_call_timeout() * 3 / 4
+        statement_timeout(self.bounded_call_timeout())
     }
+}
+
+/// How long a server may take over one statement of a call that has to be answered by this limit.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn statement_timeout(limit: Duration) -> Duration {
+    limit * 3 / 4
 }
 
 /// What a commit waits for before it is answered. In either case the file stays whole, and the

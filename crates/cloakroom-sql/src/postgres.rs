@@ -90,8 +90,8 @@ impl SqlStore {
     /// the pool's options. Of `options`, those about calls and notices count.
     ///
     /// How long a statement may take, and how long it may wait for a lock, is for the pool's owner
-    /// to say: without `statement_timeout`, a call that has waited for all of its time leaves
-    /// unknown whether it will be carried out.
+    /// to say: without `statement_timeout` and `lock_timeout`, a call that has waited for all of
+    /// its time leaves unknown whether it will be carried out.
     ///
     /// # Errors
     ///
@@ -119,11 +119,15 @@ fn store(
 
 /// What a new connection is told: to give up by itself, a little before the call does, so that the
 /// outcome is known; and not to hold rows for a node that has stopped.
+///
+/// A COMMIT that tells waits for a lock of the whole server, and no statement's timeout runs while
+/// it does: only that of locks ends it, so that connections do not pile up behind a stuck one.
 fn setup(options: Options) -> String {
     let statement = options.statement_timeout().as_millis();
     let transaction = 2 * options.bounded_call_timeout().as_millis();
     format!(
         "SET statement_timeout = {statement}; \
+         SET lock_timeout = {statement}; \
          SET idle_in_transaction_session_timeout = {transaction}; \
          SET default_transaction_isolation = 'read committed'"
     )
@@ -141,17 +145,21 @@ fn place(options: &PgConnectOptions) -> String {
 /// What an error of a statement means. The server answers an error only where it has rolled back;
 /// a connection that ends says so as well, and proves nothing.
 pub(crate) fn sort(error: &sqlx::Error) -> Sort {
-    let Some(said) = said(error) else {
-        return Sort::Unknown;
-    };
-    if matches!(said.severity(), PgSeverity::Fatal | PgSeverity::Panic) {
+    said(error).map_or(Sort::Unknown, |said| meaning(said.severity(), said.code()))
+}
+
+fn meaning(severity: PgSeverity, code: &str) -> Sort {
+    if matches!(severity, PgSeverity::Fatal | PgSeverity::Panic) {
         return Sort::Unknown;
     }
-    match said.code() {
+    match code {
         // Serialization failure and deadlock.
         "40001" | "40P01" => Sort::Overtaken,
-        // Cancelled, which is by a timeout; and a lock that was not to be had.
+        // Cancelled, which is by a timeout; and a lock that was not to be had. In a COMMIT as well:
+        // it takes its last lock, that of the notices, before it writes that it has committed.
         "57014" | "55P03" => Sort::Busy,
+        // A lost connection: what a proxy in front says of the one behind it.
+        code if code.starts_with("08") => Sort::Unknown,
         _ => Sort::Refused,
     }
 }
@@ -162,4 +170,27 @@ fn said(error: &sqlx::Error) -> Option<&PgDatabaseError> {
 
 fn code(error: &sqlx::Error) -> Option<&str> {
     Some(said(error)?.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_proves_nothing_is_told_from_one_that_does() {
+        let error = |code| meaning(PgSeverity::Error, code);
+        for code in ["08000", "08003", "08006", "08007", "08P01"] {
+            assert_eq!(error(code), Sort::Unknown, "{code}");
+        }
+        assert_eq!(meaning(PgSeverity::Fatal, "57P01"), Sort::Unknown);
+        for code in ["57014", "55P03"] {
+            assert_eq!(error(code), Sort::Busy, "{code}");
+        }
+        for code in ["40001", "40P01"] {
+            assert_eq!(error(code), Sort::Overtaken, "{code}");
+        }
+        for code in ["25006", "42501", "53100", "0A000"] {
+            assert_eq!(error(code), Sort::Refused, "{code}");
+        }
+    }
 }

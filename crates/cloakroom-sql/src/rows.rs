@@ -119,17 +119,27 @@ impl Stored {
         row: &Row,
         (id, record): (usize, usize),
     ) -> Step<Option<Self>> {
+        Ok(Self::or_key_of_many(kind, row, (id, record))?.and_then(Result::ok))
+    }
+
+    /// The same, with the key of one that cannot be read.
+    pub(crate) fn or_key_of_many(
+        kind: Kind,
+        row: &Row,
+        (id, record): (usize, usize),
+    ) -> Step<Option<Result<Self, Key>>> {
         let Some(key) = Key::from_bytes(kind, &row.bytes(id)?) else {
             tracing::warn!("left out a row whose key has a wrong length");
             return Ok(None);
         };
-        Ok(Self::decode(key, row.bytes(record)?).inspect_err(warn_of).ok())
+        let stored = Self::decode(key, row.bytes(record)?).inspect_err(warn_of);
+        Ok(Some(stored.map_err(|_| key)))
     }
 }
 
 fn warn_of(error: &Error) {
     if let Error::Unreadable { key, source } = error {
-        tracing::warn!(%key, %source, "left out a record that cannot be read");
+        tracing::warn!(%key, %source, "passed over a record that cannot be read");
     }
 }
 

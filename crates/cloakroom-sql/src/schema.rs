@@ -26,13 +26,12 @@ pub(crate) async fn migrate(dialect: &Dialect, link: &mut Link) -> Result<(), Co
         return Ok(());
     }
     link.begin(dialect.begin).await?;
-    if let Some(lock) = dialect.lock_schema {
-        link.fetch(lock, Vec::new()).await?;
-    }
+    lock(dialect, link).await?;
     let found = version(dialect, link).await?;
     let Some(missing) = dialect.migrations.get(found..) else {
         let readable = readable_from(dialect, link).await? <= known(dialect);
         link.rollback().await;
+        unlock(dialect, link).await?;
         let newer = ConnectError::NewerSchema { found, known: known(dialect) };
         return if readable { Ok(()) } else { Err(newer) };
     };
@@ -43,10 +42,26 @@ pub(crate) async fn migrate(dialect: &Dialect, link: &mut Link) -> Result<(), Co
     let noted = vec![int(known(dialect)), int(readable)];
     link.change(dialect.set_schema_version, noted).await?;
     link.commit().await?;
-    if let Some(unlock) = dialect.unlock_schema {
-        link.fetch(unlock, Vec::new()).await?;
+    Ok(unlock(dialect, link).await?)
+}
+
+/// Has nobody else migrate. Where something fails before [`unlock`], the link is still in its
+/// transaction: its connection is closed, and the lock goes with it.
+async fn lock(dialect: &Dialect, link: &mut Link) -> Result<(), ConnectError> {
+    let Some(lock) = dialect.lock_schema else {
+        return Ok(());
+    };
+    match number(lock, link).await? {
+        1 => Ok(()),
+        _ => Err(ConnectError::Migrating),
     }
-    Ok(())
+}
+
+async fn unlock(dialect: &Dialect, link: &mut Link) -> Result<(), Fault> {
+    match dialect.unlock_schema {
+        Some(unlock) => link.fetch(unlock, Vec::new()).await.map(drop),
+        None => Ok(()),
+    }
 }
 
 /// The statements that [`migrate`] runs on a fresh database, for somebody to read and to run.

@@ -234,10 +234,11 @@ fn at(error: ConnectError, path: &Path) -> ConnectError {
 #[cfg(test)]
 mod tests {
     use cloakroom_core::commit::{Change, Commit, Expect, Guard, Room, SignIn};
-    use cloakroom_core::store::{Announce, Error, Keep};
-    use cloakroom_core::{Ended, Key, Kind, Outcome, Record, Store, Timestamp};
+    use cloakroom_core::store::{Announce, Created, Error, Keep};
+    use cloakroom_core::{Ended, Key, Kind, Limit, Outcome, Record, Store, Timestamp};
 
     use crate::SqlStore;
+    use crate::rows::Value;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
     const PLENTY: usize = 10_000_000;
@@ -292,6 +293,36 @@ mod tests {
         let key = Key::random(Kind::Session);
         let ended = store.end(key, &Guard::None, announce, NOW).await;
         assert_eq!(ended.unwrap(), None);
+    }
+
+    /// As one that a newer version has written.
+    #[tokio::test]
+    async fn a_session_that_cannot_be_read_keeps_its_seat() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/a.db", directory.path().display());
+        let store = SqlStore::connect(&url).await.unwrap();
+        let log_in = async |key, seats| {
+            let mut record = Record::new(None, NOW);
+            record.principal = Some("alice".to_owned());
+            store.create(key, &record, Some(seats), NOW).await.unwrap()
+        };
+        let mut keys = [(); 2].map(|()| Key::random(Kind::Session));
+        keys.sort_by_key(|key| *key.as_bytes());
+        let [unreadable, readable] = keys;
+        for key in keys {
+            assert!(matches!(log_in(key, 2).await, Created::Done { .. }));
+        }
+        let mut link = store.call().writing().await.unwrap();
+        let spoil = "UPDATE cloakroom_sessions SET record = x'ff' WHERE id = ?";
+        let id = Value::Bytes(unreadable.as_bytes().to_vec());
+        assert_eq!(link.change(spoil, vec![id]).await.unwrap(), 1);
+        drop(link);
+
+        let taken = vec![readable, unreadable];
+        let refused = log_in(Key::random(Kind::Session), 2).await;
+        assert_eq!(refused, Created::Refused(Limit::Seats { taken }));
+        let done = log_in(Key::random(Kind::Session), 3).await;
+        assert!(matches!(done, Created::Done { .. }));
     }
 
     #[tokio::test]

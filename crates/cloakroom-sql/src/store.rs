@@ -10,7 +10,7 @@ use crate::connect::{Call, SqlStore};
 use crate::fault::{Sort, Step};
 use crate::link::Link;
 use crate::rows::{
-    Stored, Value, encoded, encoded_as_read, key_values, millis, record_values, version,
+    Row, Stored, Value, encoded, encoded_as_read, key_values, millis, record_values, version,
 };
 
 /// Does a call's work again, as long as the call has time, where others were in its way and all of
@@ -89,14 +89,19 @@ impl Call<'_> {
         principal: &str,
         now: Timestamp,
     ) -> Step<Vec<(Key, Record)>> {
-        let values = vec![Value::Principal(Some(principal.to_owned())), millis(now)];
         let mut seated = Vec::new();
-        for row in link.fetch(self.dialect().of_principal, values).await? {
+        for row in self.seats(link, principal, now).await? {
             if let Some(stored) = Stored::of_many(Kind::Session, &row, (0, 1))? {
                 seated.push((stored.key, stored.record));
             }
         }
         Ok(seated)
+    }
+
+    /// The rows of the principal's living sessions, the oldest login first.
+    async fn seats(&self, link: &mut Link, principal: &str, now: Timestamp) -> Step<Vec<Row>> {
+        let values = vec![Value::Principal(Some(principal.to_owned())), millis(now)];
+        Ok(link.fetch(self.dialect().of_principal, values).await?)
     }
 
     /// Has nobody else take a seat of the principal before the transaction's end.
@@ -107,7 +112,9 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// The limit that stands against `principal` taking a seat under `key`.
+    /// The limit that stands against `principal` taking a seat under `key`. A session that cannot
+    /// be read, as where a newer version has written it, has its seat all the same; it comes after
+    /// the others, which can be ended to make room.
     async fn full(
         &self,
         link: &mut Link,
@@ -115,9 +122,16 @@ impl Call<'_> {
         key: Key,
         now: Timestamp,
     ) -> Step<Option<Limit>> {
-        let seated = self.seated(link, principal, now).await?;
-        let others = seated.into_iter().map(|(other, _)| other);
-        let taken: Vec<_> = others.filter(|other| *other != key).collect();
+        let (mut taken, mut unreadable) = (Vec::new(), Vec::new());
+        for row in self.seats(link, principal, now).await? {
+            match Stored::or_key_of_many(Kind::Session, &row, (0, 1))? {
+                Some(Ok(stored)) => taken.push(stored.key),
+                Some(Err(other)) => unreadable.push(other),
+                None => {}
+            }
+        }
+        taken.append(&mut unreadable);
+        taken.retain(|other| *other != key);
         Ok((taken.len() >= seats).then_some(Limit::Seats { taken }))
     }
 

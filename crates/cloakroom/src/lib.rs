@@ -298,7 +298,8 @@ pub fn sessions(store: impl Store) -> Builder {
 /// use cloakroom::{KeyRing, MemoryStore, Sealed};
 ///
 /// let sessions = cloakroom::sealed(KeyRing::generate()).build()?;
-/// // With a store, so that all of a user's sessions can be ended:
+/// // With a store, so that all of a user's sessions can be ended. One that all nodes share, and that
+/// // outlives them: what it forgets is not ended any more.
 /// let sealed = Sealed::new(KeyRing::generate()).purpose("shop").epochs(MemoryStore::new());
 /// let sessions = cloakroom::sealed(sealed).build()?;
 /// # Ok::<_, cloakroom::policy::BadPolicy>(())

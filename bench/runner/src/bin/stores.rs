@@ -1,5 +1,7 @@
 //! `bench/stores`.
 
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]

@@ -105,8 +105,8 @@ impl Place {
     pub(crate) async fn size(&self) -> io::Result<Option<u64>> {
         const TABLES: &str = "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class \
             WHERE relkind = 'r' AND relname LIKE 'cloakroom%'";
-        const MARIA: &str = "ANALYZE TABLE cloakroom_sessions; SELECT sum(data_length + index_length) \
-            FROM information_schema.tables WHERE table_name LIKE 'cloakroom%'";
+        const MARIA: &str = "SELECT sum(file_size) FROM \
+            information_schema.innodb_sys_tablespaces WHERE name LIKE '%cloakroom%'";
         let text = match self {
             Self::Memory | Self::Mongo(_) | Self::Hazelcast(..) => return Ok(None),
             Self::Sqlite(folder) => return files(folder.path()).map(Some),

@@ -170,7 +170,9 @@ impl KeyRing {
         // One handle: what was checked is what is read.
         let file = File::open(path)?;
         check_mode(&file)?;
-        let mut bytes = Zeroizing::new(Vec::new());
+        // All at once: what a growing list leaves behind would not be wiped.
+        let room = usize::try_from(MOST_FILE + 1).unwrap_or(0);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         file.take(MOST_FILE + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MOST_FILE {
             return Err(BadKeys::Line { line: 1, why: "the file has more than 64 KiB" });

@@ -276,7 +276,7 @@ impl<R: Register> Store for Cas<R> {
         match (&removed, guard) {
             (Some(record), _) => self.unseat(key, record).await,
             // It may be a login under way.
-            (None, Guard::Principal(principal)) => self.vacate(principal, key, None).await,
+            (None, Guard::Principal(principal)) => self.vacate(principal, &[(key, None)]).await,
             (None, _) => {}
         }
         Ok(removed)

@@ -53,7 +53,7 @@ Shows one session on two nodes, in your browser
 Usage: cloakroom demo [OPTIONS]
 
 Options:
-      --store <URL>    Where sessions are kept: memory:, sqlite://PATH or redis://HOST [env: CLOAKROOM_STORE]
+      --store <URL>    Where sessions are kept: memory:, sqlite://PATH, redis://HOST, postgres://HOST/DATABASE, ... [env: CLOAKROOM_STORE]
       --dir <DIR>      The directory of the SQLite file; made where it is missing [default: cloakroom-demo]
       --port-a <PORT>  The port of node A, on 127.0.0.1 [default: 3001]
       --port-b <PORT>  The port of node B, on 127.0.0.1 [default: 3002]

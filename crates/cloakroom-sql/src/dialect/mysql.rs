@@ -13,7 +13,10 @@ const UPDATE: &str = "UPDATE cloakroom_sessions \
 /// Its `CREATE TABLE` ends a transaction, so what makes the tables can be run again half-way.
 pub(super) const MYSQL: Dialect = Dialect {
     begin: "START TRANSACTION",
-    lock_schema: Some("SELECT get_lock(concat('cloakroom_schema ', md5(database())), 60)"),
+    lock_schema: Some(
+        "SELECT CAST(coalesce(get_lock(concat('cloakroom_schema ', md5(database())), 60), 0) \
+         AS SIGNED)",
+    ),
     unlock_schema: Some("SELECT release_lock(concat('cloakroom_schema ', md5(database())))"),
     has_schema: "SELECT count(*) FROM information_schema.tables \
                  WHERE table_schema = database() AND table_name = 'cloakroom_schema'",

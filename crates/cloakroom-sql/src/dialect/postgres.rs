@@ -93,7 +93,9 @@ pub(super) const TELLING: Dialect = Dialect {
 /// Tells nothing.
 pub(crate) const SILENT: Dialect = Dialect {
     begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-    lock_schema: Some("SELECT pg_advisory_xact_lock(hashtextextended('cloakroom_schema', 0))"),
+    lock_schema: Some(
+        "SELECT 1::bigint FROM pg_advisory_xact_lock(hashtextextended('cloakroom_schema', 0))",
+    ),
     unlock_schema: None,
     // Not `to_regclass`: it may remember from before the lock that there is none.
     has_schema: "SELECT count(*) FROM pg_catalog.pg_class \

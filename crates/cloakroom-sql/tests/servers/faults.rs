@@ -152,6 +152,40 @@ async fn a_locked_row_of_mariadb_is_unreachable_and_the_rest_goes_on() {
     a_locked_row(Which::MariaDb).await;
 }
 
+/// A COMMIT that tells, and waits for a standby that is not there, holds the lock under which all
+/// others tell: they give up before their calls do, and it is known that nothing was done.
+#[tokio::test]
+async fn a_stuck_notice_of_postgres_is_unreachable_and_nothing_piles_up() {
+    let server = Server::start(Which::Postgres).await;
+    let store = open(&server.url(), hasty()).await;
+    let key = create(&store, &record()).await;
+    let _ = store.commit(key, &sign_in("alice"), NOW).await.unwrap();
+    let before = store.load(key, NOW).await.unwrap().unwrap();
+    let mut stuck = server.raw().await;
+    let mut raw = server.raw().await;
+    raw.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
+    raw.run("SELECT pg_reload_conf()").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let told = "BEGIN; UPDATE cloakroom_schema SET version = version; NOTIFY stuck; COMMIT";
+    let stuck = tokio::spawn(async move { stuck.run(told).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!stuck.is_finished());
+
+    // One statement, and a transaction.
+    for commit in [write("cart", b"1".to_vec(), Expect::Any), sign_in("bob")] {
+        let answer = store.commit(key, &commit, NOW).await;
+        assert!(matches!(answer, Err(Error::Unreachable(_))), "{answer:?}");
+        assert_eq!(store.load(key, NOW).await.unwrap().as_ref(), Some(&before));
+    }
+    let waiting =
+        "DO $$ BEGIN ASSERT (SELECT count(*) FROM pg_locks WHERE NOT granted) = 0; END $$";
+    raw.run(waiting).await;
+    raw.run("ALTER SYSTEM RESET synchronous_standby_names").await;
+    raw.run("SELECT pg_reload_conf()").await;
+    stuck.await.unwrap();
+    assert_eq!(count_one(&store, key).await.unwrap(), 1);
+}
+
 /// A server that hangs: every call is answered all the same, and says what may have been done.
 async fn a_silent_server(which: Which) {
     let server = Server::start(which).await;

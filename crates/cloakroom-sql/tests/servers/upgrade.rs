@@ -44,6 +44,20 @@ async fn the_next_schema_of_mariadb_leaves_this_one_working() {
     rolling(Which::MariaDb).await;
 }
 
+/// With a pool that is handed in, the connection that has looked at the tables stays open.
+#[tokio::test]
+async fn newer_tables_that_can_be_used_are_not_left_locked() {
+    let server = Server::start(Which::MariaDb).await;
+    open(&server.url(), few()).await;
+    server.run("UPDATE cloakroom_schema SET version = version + 1").await;
+    let pool = sqlx::MySqlPool::connect(&server.url()).await.unwrap();
+    let store = SqlStore::from_mysql(pool.clone(), few()).await.unwrap();
+    let free = "SELECT is_free_lock(concat('cloakroom_schema ', md5(database())))";
+    let free: i64 = sqlx::query_scalar(free).fetch_one(&pool).await.unwrap();
+    assert_eq!(free, 1);
+    create(&store, &record()).await;
+}
+
 #[tokio::test]
 async fn the_printed_schema_makes_the_tables() {
     for (which, database) in

@@ -134,10 +134,12 @@ impl Redis {
         wait_until("redis-server answers", || {
             ended = process.has_ended();
             // Only this very process will do: another server may have come to the port first.
-            ended || self.ask(&["INFO", "server"]).is_ok_and(|info| info.contains(&own))
+            let is_ours = || self.ask(&["INFO", "server"]).is_ok_and(|info| info.contains(&own));
+            // It tells who it is while it still loads what it had written.
+            ended || is_ours() && self.ask(&["PING"]).is_ok_and(|answer| answer == "PONG")
         });
         self.process = (!ended).then_some(process);
-        !ended && self.ask(&["PING"]).is_ok_and(|answer| answer == "PONG")
+        !ended
     }
 
     /// The arguments that come of what it is.

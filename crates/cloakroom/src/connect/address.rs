@@ -176,10 +176,30 @@ fn address(text: &str) -> Option<String> {
         return None;
     }
     let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    if !hosts.split(',').all(is_a_host) {
+        return None;
+    }
     let name = behind.split(['?', '#']).next().unwrap_or_default().trim_matches('/');
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let shown = !name.is_empty() && name.bytes().all(plain);
     Some(if shown { format!("{hosts}/{name}") } else { hosts.to_owned() })
+}
+
+/// Whether this is a host, with a port or without: not a name and a password whose `@` was written
+/// in another way, or forgotten.
+fn is_a_host(text: &str) -> bool {
+    let (host, port) = match text.rfind(']') {
+        Some(end) => text.split_at(end + 1),
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host_is_one = match inside {
+        Some(address) => address.bytes().all(|byte| plain(byte) || byte == b':'),
+        None => host.bytes().all(plain),
+    };
+    let port = port.strip_prefix(':').unwrap_or(port);
+    host_is_one && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -213,6 +233,9 @@ mod tests {
             ("redis://:hun/ter2?@hunter2@store.example:6379/1#insecure", "Redis"),
             ("redis://:hunter?2@a", "Redis"),
             ("postgres://me:hunter#2@a/b", "PostgreSQL"),
+            ("redis://:hunter2%40h:6379/1", "Redis"),
+            ("nats://me:hun/ter2", "NATS"),
+            ("redis+sentinel://me:hunter2,b", "Redis behind sentinels"),
         ] {
             assert_eq!(parse(url).to_string(), shown);
             assert_eq!(format!("{:?}", parse(url)), format!("StoreUrl({shown})"));

@@ -48,14 +48,20 @@ pub(super) enum Asked {
 
 impl Book {
     /// Takes a seat for a login under `key`. A session that has its seat keeps it as it is until
-    /// its new login is written. Sessions that are `over` take none.
+    /// its new login is written. Sessions that are `over` take none. Logins that nobody has finished
+    /// for long are forgotten; one that comes back from there finds its way at its confirmation.
     pub(super) fn admit(
         &mut self,
         key: Key,
         pending: Seat,
         most: Option<usize>,
         over: &[Key],
+        now: Timestamp,
     ) -> Asked {
+        self.seats.retain(|_, seat| match seat {
+            Seat::Pending { lapse, .. } => now < *lapse + REMEMBERED,
+            Seat::Confirmed { .. } => true,
+        });
         if self.is_full(key, most, over) {
             return Asked::Full;
         }
@@ -165,6 +171,7 @@ impl Book {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
     const UNDER_WAY: Seat = Seat::Pending { lapse: Timestamp::MAX, nonce: 7 };
 
     fn key() -> Key {
@@ -177,7 +184,7 @@ mod tests {
         assert!(book.put().is_none());
         book.bar(9);
         assert_eq!(book.put().unwrap().forget_after, Some(REMEMBERED));
-        book.admit(key(), UNDER_WAY, None, &[]);
+        book.admit(key(), UNDER_WAY, None, &[], NOW);
         book.seats.insert(key(), Seat::Confirmed { login: 5 });
         let put = book.put().unwrap();
         assert_eq!((Book::read(&put.bytes).as_ref(), put.forget_after), (Some(&book), None));
@@ -187,9 +194,19 @@ mod tests {
     }
 
     #[test]
+    fn a_login_that_nobody_finishes_is_forgotten_in_the_end() {
+        let (mut book, dropped) = (Book::default(), key());
+        book.admit(dropped, Seat::Pending { lapse: NOW, nonce: 1 }, None, &[], NOW);
+        book.admit(key(), UNDER_WAY, None, &[], NOW);
+        assert!(book.seats.contains_key(&dropped));
+        book.admit(key(), UNDER_WAY, None, &[], NOW + REMEMBERED);
+        assert!(!book.seats.contains_key(&dropped) && book.seats.len() == 2);
+    }
+
+    #[test]
     fn a_bar_fails_what_has_begun() {
         let (mut book, key) = (Book::default(), key());
-        let Asked::Granted { bar } = book.admit(key, UNDER_WAY, Some(1), &[]) else {
+        let Asked::Granted { bar } = book.admit(key, UNDER_WAY, Some(1), &[], NOW) else {
             panic!("there is a seat");
         };
         book.bar(3);
@@ -200,12 +217,16 @@ mod tests {
     #[test]
     fn a_seat_that_was_given_up_counts_again() {
         let (mut book, slow, quick) = (Book::default(), key(), key());
-        assert_eq!(book.admit(slow, UNDER_WAY, Some(1), &[]), Asked::Granted { bar: 0 });
-        assert_eq!(book.admit(quick, UNDER_WAY, Some(1), &[]), Asked::Full);
+        assert_eq!(book.admit(slow, UNDER_WAY, Some(1), &[], NOW), Asked::Granted { bar: 0 });
+        assert_eq!(book.admit(quick, UNDER_WAY, Some(1), &[], NOW), Asked::Full);
         book.give_up(slow, Seat::Confirmed { login: 1 });
-        assert_eq!(book.admit(quick, UNDER_WAY, Some(1), &[]), Asked::Full, "it was another seat");
+        assert_eq!(
+            book.admit(quick, UNDER_WAY, Some(1), &[], NOW),
+            Asked::Full,
+            "it was another seat"
+        );
         book.give_up(slow, UNDER_WAY);
-        assert_eq!(book.admit(quick, UNDER_WAY, Some(1), &[]), Asked::Granted { bar: 0 });
+        assert_eq!(book.admit(quick, UNDER_WAY, Some(1), &[], NOW), Asked::Granted { bar: 0 });
         assert!(!book.confirm(slow, 1, Some(1), 0, &[]));
         assert!(book.confirm(slow, 1, Some(1), 0, &[quick]), "who is over takes none");
     }

@@ -72,7 +72,7 @@ impl<R: Register> Cas<R> {
         let mut over = Vec::new();
         let (mut taken, mut seated) = (Vec::new(), false);
         for _ in 0..TRIES {
-            let ask = |book: &mut Book| (book.admit(key, pending, most, &over), book.clone());
+            let ask = |book: &mut Book| (book.admit(key, pending, most, &over, now), book.clone());
             let (asked, book) = self.write(principal, ask).await?;
             if let Asked::Granted { bar } = asked {
                 return Ok(Admission::Granted(Taken { key, most, bar, pending, over }));
@@ -103,15 +103,20 @@ impl<R: Register> Cas<R> {
 
     /// Frees the seat of a session that is gone, or another's by now.
     pub(super) async fn unseat(&self, key: Key, record: &Record) {
-        if let (Kind::Session, Some(principal)) = (key.kind(), &record.principal) {
-            self.vacate(principal, key, Some(login_of(record))).await;
+        if let Some(principal) = &record.principal {
+            self.vacate(principal, &[(key, Some(login_of(record)))]).await;
         }
     }
 
-    /// Frees the seat of a login under way, and that of a session since `login`.
-    pub(super) async fn vacate(&self, principal: &str, key: Key, login: Option<u64>) {
-        if key.kind() == Kind::Session {
-            self.tidy(principal, |book| book.vacate(key, login)).await;
+    /// Frees the seats of logins under way, and those of sessions that were signed in then.
+    pub(super) async fn vacate(&self, principal: &str, seats: &[(Key, Option<u64>)]) {
+        if seats.iter().any(|(key, _)| key.kind() == Kind::Session) {
+            let vacate = |book: &mut Book| {
+                for (key, login) in seats {
+                    book.vacate(*key, *login);
+                }
+            };
+            self.tidy(principal, vacate).await;
         }
     }
 

@@ -1,16 +1,17 @@
 //! What time brings: records that are over are claimed, endings whose lease has lapsed are leased.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::envelope::Envelope;
+use super::seats::login_of;
 use super::{Cas, Decision, Due, Held, Place, Register, Swapped};
 use crate::event::Ending;
 use crate::store::{Endings, Error, Keep, Result};
 use crate::time::Timestamp;
-use crate::token::Key;
+use crate::token::{Key, Kind};
 
 /// How many swaps are under way at once.
 const AT_ONCE: usize = 64;
@@ -29,10 +30,23 @@ impl<R: Register> Cas<R> {
             Some((read.without(key, reason, keep), Ending { key, reason, record }))
         };
         let endings = self.take(Due::Over, limit, now, claim).await?;
-        for chunk in endings.chunks(AT_ONCE) {
-            join_all(chunk.iter().map(|ending| self.unseat(ending.key, &ending.record))).await;
-        }
+        self.unseat_all(&endings).await;
         Ok(endings)
+    }
+
+    /// Frees the seats of sessions that are gone: all of a principal's at once, so that they do not
+    /// come between each other.
+    async fn unseat_all(&self, endings: &[Ending]) {
+        let mut gone: BTreeMap<&str, Vec<(Key, Option<u64>)>> = BTreeMap::new();
+        for Ending { key, record, .. } in endings {
+            if let (Kind::Session, Some(principal)) = (key.kind(), &record.principal) {
+                gone.entry(principal).or_default().push((*key, Some(login_of(record))));
+            }
+        }
+        let gone: Vec<_> = gone.into_iter().collect();
+        for chunk in gone.chunks(AT_ONCE) {
+            join_all(chunk.iter().map(|(principal, seats)| self.vacate(principal, seats))).await;
+        }
     }
 
     /// Takes up to `limit` places that are due, each for one caller only: `take` says what is left
