@@ -102,7 +102,7 @@ fn of_parent(pom: &str) -> Option<String> {
 }
 
 /// The first thing in a text that looks like a version: digits with dots between.
-fn first_version(text: &str) -> Option<String> {
+pub(crate) fn first_version(text: &str) -> Option<String> {
     let words = text.split(|letter: char| !(letter.is_ascii_digit() || letter == '.'));
     let mut versions = words.map(|word| word.trim_matches('.'));
     versions.find(|word| word.contains('.')).map(str::to_owned)

@@ -91,7 +91,11 @@ mod tests {
             <!-- scale:begin one -->\n\n1\n\n<!-- scale:end -->";
         let written = MARKS.rewrite(document, &blocks()).unwrap();
         assert_eq!(written, expected);
-        assert_eq!(MARKS.rewrite(&written, &blocks()).unwrap(), expected, "again, it changes nothing");
+        assert_eq!(
+            MARKS.rewrite(&written, &blocks()).unwrap(),
+            expected,
+            "again, it changes nothing"
+        );
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! The stores: how each is started, reached, measured and killed.
 
 use std::io;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use cloakroom::{MemoryStore, Store};
-use cloakroom_testkit::servers::{
-    Hazelcast, MariaDb, Mongo, Nats, NatsCluster, Postgres, Redis,
-};
+use cloakroom_testkit::servers::{Hazelcast, MariaDb, Mongo, Nats, NatsCluster, Postgres, Redis};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::machine::first_version;
 
 /// Every store, in the order of the report.
 pub(crate) const NAMES: [&str; 10] = [
@@ -79,7 +78,7 @@ impl Place {
             Self::Redis(server) => Some(server.as_ref()?.url()),
             Self::Postgres(server) => Some(server.as_ref()?.url()),
             Self::MariaDb(server) => Some(server.as_ref()?.url()),
-            Self::Mongo(server) => Some(format!("{}/{NAME}", server.as_ref()?.url())),
+            Self::Mongo(server) => Some(server.as_ref()?.url()),
             Self::Nats(server) => Some(format!("{}/{NAME}", server.as_ref()?.url())),
             Self::NatsCluster(servers, _) => {
                 Some(format!("{}/{NAME}?replicas=3", servers.as_ref()?.url()))
@@ -108,8 +107,10 @@ impl Place {
         const MARIA: &str = "SELECT sum(file_size) FROM \
             information_schema.innodb_sys_tablespaces WHERE name LIKE '%cloakroom%'";
         let text = match self {
-            Self::Memory | Self::Mongo(_) | Self::Hazelcast(..) => return Ok(None),
-            Self::Sqlite(folder) => return files(folder.path()).map(Some),
+            // SQLite's file holds little before its log is moved into it.
+            Self::Memory | Self::Sqlite(_) | Self::Mongo(_) | Self::Hazelcast(..) => {
+                return Ok(None);
+            }
             Self::Redis(server) => server.as_ref().map(used_memory),
             Self::Postgres(server) => server.as_ref().map(|server| server.run(TABLES)),
             Self::MariaDb(server) => server.as_ref().map(|server| server.run(MARIA)),
@@ -211,8 +212,7 @@ impl Place {
             Self::Hazelcast(..) => Some("5".to_owned()),
         };
         let said = said.unwrap_or_default();
-        let words = said.split(|letter: char| letter.is_whitespace() || letter == '-');
-        words.filter(|word| !word.is_empty()).next_back().unwrap_or_default().to_owned()
+        first_version(&said).unwrap_or(said)
     }
 }
 
@@ -235,14 +235,6 @@ fn stream_bytes(server: &Nats) -> String {
 fn of_program(program: &str) -> String {
     let output = Command::new(program).arg("--version").output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-}
-
-fn files(folder: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for file in folder.read_dir()? {
-        bytes += file?.metadata()?.len();
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -64,12 +64,11 @@ impl Report {
         let warning = if self.quick { "**A quick run, not to be relied on.** " } else { "" };
         format!(
             "{warning}Servers on one core, the node on another of {} ({} cores, {} GiB, Linux {}); \
-             cloakroom {}, {}.",
+             {}.",
             machine.cpu,
             machine.cores,
             machine.memory_gib,
             machine.kernel,
-            env!("CARGO_PKG_VERSION"),
             versions.join(", "),
         )
     }

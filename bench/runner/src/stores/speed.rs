@@ -111,12 +111,7 @@ async fn caught_up(user: &User, token: &Token) -> io::Result<()> {
 }
 
 /// How many calls there are in a second, with many under way together, each in a session of its own.
-async fn load(
-    user: &User,
-    tokens: &Arc<[Token]>,
-    time: Duration,
-    writes: bool,
-) -> io::Result<f64> {
+async fn load(user: &User, tokens: &Arc<[Token]>, time: Duration, writes: bool) -> io::Result<f64> {
     let (user, tokens, began) = (user.clone(), Arc::clone(tokens), Instant::now());
     let work = move |worker: usize| {
         let (user, tokens) = (user.clone(), Arc::clone(&tokens));
