@@ -228,7 +228,7 @@ fn line<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn stream_bytes(server: &Nats) -> String {
-    let info: Value = server.ask(&format!("$JS.API.STREAM.INFO.KV_{NAME}"), &json!({}));
+    let info: Value = server.ask(&format!("STREAM.INFO.KV_{NAME}"), &json!({}));
     info["state"]["bytes"].as_u64().unwrap_or_default().to_string()
 }
 
