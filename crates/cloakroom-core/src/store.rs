@@ -1,5 +1,6 @@
 //! What a store is: a handful of calls, each one atomic step, each told what time it is.
 
+pub mod backoff;
 mod breaker;
 mod cas;
 mod feed;

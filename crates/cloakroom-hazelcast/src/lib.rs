@@ -98,7 +98,6 @@
 //! A store made here has neither cache nor circuit breaker. `cloakroom::connect` puts both in front;
 //! by hand it is `near(Breaker::new(store, TokioTimer, options), options)`.
 
-mod backoff;
 mod codec;
 mod connect;
 mod dial;

@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cloakroom_core::Key;
+use cloakroom_core::store::backoff::Backoff;
 use cloakroom_core::store::{FeedSource as Source, Notices};
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use tokio::time::timeout;
 
-use crate::backoff::Backoff;
 use crate::codec::{Message, Request};
 use crate::dial::{Dialer, Line};
 use crate::fault::Fault;

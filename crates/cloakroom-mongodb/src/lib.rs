@@ -60,7 +60,6 @@
 //! [`Store::feed`]: cloakroom_core::Store::feed
 
 mod about;
-mod backoff;
 mod connect;
 mod fault;
 mod feed;

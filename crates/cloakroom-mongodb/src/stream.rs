@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom_core::Key;
+use cloakroom_core::store::backoff::{delay, random};
 use cloakroom_core::store::{Error, Place, Result};
 use futures_util::StreamExt;
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
@@ -12,7 +13,6 @@ use mongodb::options::UpdateModifications;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::backoff::{delay, random};
 use crate::fault;
 use crate::feed::Shared;
 use crate::layout::{self, BEAT};

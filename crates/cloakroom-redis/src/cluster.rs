@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use cloakroom_core::store::backoff::{delay, random};
 use cloakroom_core::store::{FeedSource as Source, Notice, Notices};
 use futures_util::future::{FutureExt, join_all, select_ok};
 use redis::{Arg, AsyncConnectionConfig, Cmd, Pipeline, ServerErrorKind, Value};
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
-use crate::backoff::{delay, random};
 use crate::fault::{Fault, Nobody};
 use crate::layout::Layout;
 use crate::link::Link;

@@ -63,7 +63,6 @@
 //! by hand it is `near(Breaker::new(store, TokioTimer, options), options)`.
 
 mod about;
-mod backoff;
 mod cluster;
 mod commit;
 mod connect;

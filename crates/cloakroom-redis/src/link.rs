@@ -19,6 +19,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
+use cloakroom_core::store::backoff::Backoff;
 use cloakroom_core::store::{FeedSource as Source, Notices};
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use redis::aio::MultiplexedConnection;
@@ -27,7 +28,6 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::backoff::Backoff;
 use crate::fault::{self, Fault, Nobody};
 use crate::layout::Layout;
 use crate::place::Place;

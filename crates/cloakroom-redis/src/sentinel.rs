@@ -11,12 +11,12 @@ use redis::{AsyncConnectionConfig, Cmd, Value};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::backoff::{delay, random};
 use crate::fault::{Fault, Nobody};
 use crate::link::WeakLink;
 use crate::place::Dialer;
 use crate::url::{Address, Watched};
 use crate::watch;
+use cloakroom_core::store::backoff::{delay, random};
 
 /// How often the wait between two rounds of questions doubles.
 const DOUBLINGS: u32 = 3;

@@ -9,11 +9,11 @@ use redis::RedisError;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::backoff::{delay, random};
 use crate::link::WeakLink;
 use crate::place::Dialer;
 use crate::sentinel::{Sentinels, ask};
 use crate::url::{self, Address};
+use cloakroom_core::store::backoff::{delay, random};
 
 /// What sentinels publish when another server is the master.
 const CHANNEL: &str = "+switch-master";

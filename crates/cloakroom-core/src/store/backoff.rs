@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cloakroom_core::record::CommitId;
+use crate::record::CommitId;
 
 /// The wait after the first failure. It doubles with each that follows.
 const LEAST: Duration = Duration::from_millis(20);
@@ -11,7 +11,7 @@ const MOST: Duration = Duration::from_secs(1);
 
 /// The failures since the last success, and until when nobody tries. `F` is what went wrong.
 #[derive(Debug)]
-pub(crate) struct Backoff<F> {
+pub struct Backoff<F> {
     failures: u32,
     last: Option<(F, Instant)>,
 }
@@ -24,37 +24,37 @@ impl<F> Default for Backoff<F> {
 
 impl<F> Backoff<F> {
     /// Notes a failure at `at`.
-    pub(crate) fn failed(&mut self, why: F, at: Instant) {
+    pub fn failed(&mut self, why: F, at: Instant) {
         let wait = delay(self.failures, random());
         self.failures = self.failures.saturating_add(1);
         self.last = Some((why, at + wait));
     }
 
     /// Notes a success: the next failure is the first again.
-    pub(crate) fn succeeded(&mut self) {
+    pub fn succeeded(&mut self) {
         *self = Self::default();
     }
 
     /// What went wrong, where it is too early at `at` to try again.
-    pub(crate) fn waits(&self, at: Instant) -> Option<&F> {
+    pub fn waits(&self, at: Instant) -> Option<&F> {
         self.last.as_ref().filter(|(_, until)| at < *until).map(|(why, _)| why)
     }
 
     /// What went wrong the last time, where that was no success.
-    pub(crate) fn last(&self) -> Option<&F> {
+    pub fn last(&self) -> Option<&F> {
         self.last.as_ref().map(|(why, _)| why)
     }
 }
 
 /// The wait after so many failures before: between half and all of what it is at most, so that
 /// nodes that lost a server together do not come back together.
-pub(crate) fn delay(failures: u32, random: u32) -> Duration {
+pub fn delay(failures: u32, random: u32) -> Duration {
     let most = LEAST.saturating_mul(1 << failures.min(16)).min(MOST);
     most / 2 + most.mul_f64(f64::from(random) / f64::from(u32::MAX)) / 2
 }
 
 /// A number by chance.
-pub(crate) fn random() -> u32 {
+pub fn random() -> u32 {
     let id = CommitId::random();
     id.as_bytes().first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes))
 }
