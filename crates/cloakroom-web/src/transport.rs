@@ -95,6 +95,12 @@ impl Transport {
         Ok(Self { cookie: Some(config.build()?), header: Some(Header::Named(name)) })
     }
 
+    /// The names of the cookies that it sets, as browsers send them: what stands in front of other
+    /// services keeps these from them.
+    pub fn cookie_names(&self) -> impl Iterator<Item = &str> {
+        self.cookie.iter().flat_map(|cookie| [cookie.name(), cookie.fence_name()])
+    }
+
     /// Whether an answer depends on how the request came.
     pub(crate) fn asks_for_https(&self) -> bool {
         self.cookie.as_ref().is_some_and(Cookie::asks_for_https)
