@@ -62,6 +62,17 @@ async fn a_wrong_opening_of_mysql_says_what_to_do_and_no_password() {
     wrong_openings(Which::MySql).await;
 }
 
+/// A server that has seen a password over TLS knows it again without: this one has not.
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/test mysql"]
+async fn a_password_of_mysql_needs_tls_and_is_told_so() {
+    let server = Server::start(Which::MySql).await;
+    let (error, said) = refused(&format!("{}?ssl-mode=DISABLED", server.url())).await;
+    assert!(matches!(error, ConnectError::WayIn { .. }), "{said}");
+    assert!(said.contains("over TLS") && !said.contains("wardrobe"), "{said}");
+    open(&server.url(), few()).await;
+}
+
 #[tokio::test]
 async fn a_user_who_may_not_make_tables_is_told_what_an_administrator_does() {
     let server = Postgres::start().await;
