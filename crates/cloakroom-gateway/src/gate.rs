@@ -50,7 +50,7 @@ impl Gate {
 impl Gate {
     async fn pass(&self, request: Request<Body>) -> Result<Response<Body>, Problem> {
         let head = Head::from(&request);
-        let path = Path::parse(request.uri().path(), self.folding)
+        let path = Path::of(request.uri(), self.folding)
             .map_err(|BadPath(why)| Problem::BadRequest(why))?;
         let address = self.proxies.address(head);
         let host = request.uri().host().unwrap_or_default();
