@@ -28,8 +28,7 @@ pub(crate) enum Proxy {
 }
 
 impl Proxy {
-    const ALL: [Self; 5] =
-        [Self::Nginx, Self::Traefik, Self::Caddy, Self::Envoy, Self::Haproxy];
+    const ALL: [Self; 5] = [Self::Nginx, Self::Traefik, Self::Caddy, Self::Envoy, Self::Haproxy];
 
     /// Where it asks.
     const fn path(self) -> &'static str {

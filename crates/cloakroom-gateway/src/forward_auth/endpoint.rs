@@ -108,7 +108,8 @@ mod tests {
     impl Decide for ByPath {
         async fn decide(&self, original: &Parts) -> Result<Answer, Problem> {
             let redirect = || {
-                let response = Response::builder().status(303).header(LOCATION, "/.cloakroom/login");
+                let response =
+                    Response::builder().status(303).header(LOCATION, "/.cloakroom/login");
                 response.body(Body::empty()).unwrap()
             };
             match original.uri.path() {

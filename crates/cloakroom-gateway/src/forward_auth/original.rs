@@ -31,13 +31,11 @@ type Unclear = &'static str;
 /// | Envoy | its own | `X-Forwarded-Proto` | `Host` | what follows the endpoint's path | last of `-For` |
 pub(super) fn read(proxy: Proxy, asking: &Parts) -> Result<Parts, Problem> {
     let original = original(proxy, asking).map_err(Problem::BadRequest)?;
-    let path = original.uri.path();
-    if path.starts_with(OWN) {
+    let path = spelling::plain(original.uri.path());
+    let path = path.ok_or(Problem::BadRequest("the path of the address has several meanings"))?;
+    if path.as_str().starts_with(OWN) {
         // The gateway's own pages are the gateway's, and no service's behind the proxy.
         return Err(Problem::Denied);
-    }
-    if !spelling::is_plain(path) {
-        return Err(Problem::BadRequest("the path of the address has more than one meaning"));
     }
     Ok(original)
 }

@@ -1,15 +1,15 @@
-//! Whether a path is spelled so that whoever reads it reads the same. Pure.
+//! Finds paths that are spelled so that whoever reads it reads the same. Pure.
 //!
 //! A proxy forwards what its client wrote, not what was judged. So a path whose one spelling differs
 //! by more than how letters are encoded is not admitted: the service behind might read it otherwise.
 
 use crate::access::{Folding, Path};
 
-/// Whether `raw` is what rules judge, save for the encoding of letters and digits that mean the same
-/// either way (RFC 3986, section 6.2.2).
-pub(super) fn is_plain(raw: &str) -> bool {
-    let judged = Path::parse(raw, Folding::Exact);
-    judged.is_ok_and(|path| normal(path.as_str()) == normal(raw))
+/// The path that rules judge; `None` where `raw` is another by more than the encoding of letters and
+/// digits that mean the same either way (RFC 3986, section 6.2.2).
+pub(super) fn plain(raw: &str) -> Option<Path> {
+    let judged = Path::parse(raw, Folding::Exact).ok()?;
+    (normal(judged.as_str()) == normal(raw)).then_some(judged)
 }
 
 /// Percent-encoded letters, digits, `-`, `.`, `_` and `~` decoded, all other hexadecimal digits in
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn ordinary_paths_are_plain() {
         for path in ["/", "/order/1", "/%E4%BD%A0", "/a-b_c.d~e", "/a%20b"] {
-            assert!(is_plain(path), "{path}");
+            assert!(plain(path).is_some(), "{path}");
         }
     }
 }

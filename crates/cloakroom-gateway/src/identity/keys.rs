@@ -143,8 +143,7 @@ impl Directory {
         let keys = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let publics: Vec<_> = keys.iter().map(|key| key.public().clone()).collect();
         let signer = |key| {
-            let signer = Signer::new(&self.issuer, key)
-                .longest_lifetime(self.timetable.lifetime);
+            let signer = Signer::new(&self.issuer, key).longest_lifetime(self.timetable.lifetime);
             for public in &publics {
                 signer.announce(public.clone())?;
             }

@@ -24,7 +24,6 @@ async fn keys(State(teller): State<Teller>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")]).into_response();
     }
     let kept = format!("public, max-age={}", teller.max_age().as_secs());
-    let headers =
-        [(CONTENT_TYPE, "application/jwk-set+json"), (CACHE_CONTROL, kept.as_str())];
+    let headers = [(CONTENT_TYPE, "application/jwk-set+json"), (CACHE_CONTROL, kept.as_str())];
     (headers, keys).into_response()
 }
