@@ -3,8 +3,10 @@
 local ENDPOINT = os.getenv("CLOAKROOM") .. "/.cloakroom/auth/haproxy"
 -- Milliseconds.
 local PATIENCE = 5000
--- What the gateway says of who asks, for the service.
-local IDENTITY = { "x-user-id", "x-user-roles", "x-session-key", "x-anonymous-id", "x-identity" }
+-- What the gateway says of who asks, for the service, and the client's cookies but the gateway's own.
+local FOR_SERVICE = {
+    "x-user-id", "x-user-roles", "x-session-key", "x-anonymous-id", "x-identity", "cookie",
+}
 -- What the gateway does not need to know, or what is of this connection alone.
 local NOT_ASKED = {
     "connection", "content-length", "expect", "keep-alive", "proxy-connection", "te", "trailer",
@@ -36,10 +38,10 @@ core.register_action("cloakroom", { "http-req" }, function(txn)
     if answer == nil or answer.status == nil or answer.status == 0 then
         refuse(txn, 503, { ["retry-after"] = { "1" } }, "")
     elseif answer.status == 200 then
-        for _, name in ipairs(IDENTITY) do
+        for _, name in ipairs(FOR_SERVICE) do
             txn.http:req_del_header(name)
             local value = answer.headers[name]
-            if value then
+            if value and value[0] ~= "" then
                 txn.http:req_set_header(name, value[0])
             end
         end

@@ -4,6 +4,7 @@
 //! Each proxy has its own endpoint, which reads the headers that this proxy sets whatever its client
 //! has sent, and no others. `deploy/` has a configuration for each.
 
+mod cookies;
 mod endpoint;
 mod original;
 mod spelling;
@@ -15,6 +16,7 @@ use http::{HeaderName, HeaderValue, Response};
 
 use crate::pages::Problem;
 
+pub(crate) use cookies::IsOwn;
 pub(crate) use endpoint::router;
 
 /// A proxy that asks.
@@ -64,3 +66,6 @@ pub(crate) enum Answer {
     /// Its sender has to sign in first, which this response says.
     SignIn(Response<Body>),
 }
+
+#[cfg(test)]
+mod tests;

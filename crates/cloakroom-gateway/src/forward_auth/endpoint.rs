@@ -7,10 +7,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::routing::any;
 use cloakroom::{Head, Network, TrustedProxies};
-use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
-use super::{Answer, Decide, Proxy, original};
+use super::{Answer, Decide, IsOwn, Proxy, cookies, original};
 use crate::pages::{Problem, Reader};
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -21,15 +21,18 @@ struct Desk {
     proxy: Proxy,
     /// Where proxies are that may ask.
     proxies: Arc<TrustedProxies>,
+    is_own: Arc<IsOwn>,
     decide: Arc<dyn Decide>,
 }
 
-/// The endpoints. `proxies`: the networks of the proxies that may ask; others are refused.
-pub(crate) fn router(proxies: Vec<Network>, decide: Arc<dyn Decide>) -> Router {
+/// The endpoints. `proxies`: the networks of the proxies that may ask; others are refused. `is_own`:
+/// the cookies that services do not get.
+pub(crate) fn router(proxies: Vec<Network>, is_own: Arc<IsOwn>, decide: Arc<dyn Decide>) -> Router {
     let proxies = Arc::new(TrustedProxies::new(proxies));
     let mut router = Router::new();
     for proxy in Proxy::ALL {
-        let desk = Desk { proxy, proxies: Arc::clone(&proxies), decide: Arc::clone(&decide) };
+        let (proxies, is_own) = (Arc::clone(&proxies), Arc::clone(&is_own));
+        let desk = Desk { proxy, proxies, is_own, decide: Arc::clone(&decide) };
         let asked = any(answer).with_state(desk);
         router = router.route(proxy.path(), asked.clone());
         if proxy == Proxy::Envoy {
@@ -44,7 +47,7 @@ pub(crate) fn router(proxies: Vec<Network>, decide: Arc<dyn Decide>) -> Router {
 async fn answer(State(desk): State<Desk>, request: Request<Body>) -> Response<Body> {
     let asking = request.into_parts().0;
     let mut response = match desk.judge(&asking).await {
-        Ok(answer) => desk.say(answer),
+        Ok(answer) => desk.say(answer, &asking.headers),
         Err(problem) => problem.response(Reader { headers: &asking.headers }),
     };
     response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
@@ -71,12 +74,14 @@ impl Desk {
         Err(Problem::WrongAddress)
     }
 
-    fn say(&self, answer: Answer) -> Response<Body> {
+    fn say(&self, answer: Answer, asking: &HeaderMap) -> Response<Body> {
         match answer {
-            Answer::Pass { identity, cookies } => {
+            Answer::Pass { identity, cookies: set } => {
                 let mut response = Response::new(Body::empty());
-                response.headers_mut().extend(identity);
-                for cookie in cookies {
+                let headers = response.headers_mut();
+                headers.extend(identity);
+                headers.insert(COOKIE, cookies::for_service(asking, &*self.is_own));
+                for cookie in set {
                     response.headers_mut().append(SET_COOKIE, cookie);
                 }
                 response
@@ -137,8 +142,13 @@ mod tests {
             .header("x-forwarded-host", "shop.example")
             .header("x-forwarded-uri", path)
             .header("x-forwarded-for", "203.0.113.9")
+            .header("cookie", "session=1; theme=dark")
             .extension(PeerAddr(peer.into()));
-        let app = router(vec!["10.0.0.0/8".parse().unwrap()], Arc::new(ByPath));
+        let app = router(
+            vec!["10.0.0.0/8".parse().unwrap()],
+            Arc::new(|name: &[u8]| name == b"session"),
+            Arc::new(ByPath),
+        );
         app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
@@ -152,6 +162,7 @@ mod tests {
             assert_eq!(response.headers()["x-user-id"], "a");
             assert_eq!(response.headers()["set-cookie"], "anon=1");
             assert_eq!(response.headers()["cache-control"], "no-store");
+            assert_eq!(response.headers()["cookie"], "theme=dark");
         }
     }
 
