@@ -197,6 +197,7 @@ fn may_know(package: &str, other: &str) -> bool {
         "cloakroom" | "cloakroom-gateway" => {
             !["cloakroom-gateway", "cloakroom-testkit"].contains(&other)
         }
+        "cloakroom-identity" => ["cloakroom-core", "cloakroom-jwt"].contains(&other),
         _ => other == "cloakroom-core",
     }
 }

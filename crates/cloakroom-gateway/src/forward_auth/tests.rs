@@ -1,0 +1,213 @@
+//! The endpoints behind real proxies, with the configurations of `deploy/`: what becomes of each
+//! answer, and of what a client makes up.
+
+#[path = "../../tests/gateway/fronts.rs"]
+mod fronts;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use cloakroom::Head;
+use http::header::{COOKIE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
+use tokio::net::TcpListener;
+
+use self::fronts::{Answer as Response, Front, Running, Service};
+use super::*;
+
+/// Judges by the path, as rules would, and knows one cookie.
+struct Judge;
+
+#[async_trait]
+impl Decide for Judge {
+    async fn decide(&self, original: &Parts) -> Result<Answer, Problem> {
+        let cookie = original.headers.get(COOKIE).is_some_and(|cookie| cookie == ALICE.1);
+        let told = |name: &'static str, value| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        let pass = |identity| Ok(Answer::Pass { identity, cookies: Vec::new() });
+        match original.uri.path() {
+            "/public" => Ok(Answer::Pass {
+                identity: vec![told("x-anonymous-id", "v1")],
+                cookies: vec![HeaderValue::from_static("visitor=v1; Path=/")],
+            }),
+            "/away" => Err(Problem::StoreAway),
+            "/method" if *original.method == http::Method::DELETE => pass(Vec::new()),
+            "/order/1" if cookie => pass(vec![
+                told("x-user-id", "alice"),
+                told("x-user-roles", "clerk,admin"),
+                told("x-session-key", "k1"),
+                told("x-identity", "a.b.c"),
+            ]),
+            "/order/1" if Head::from(original).is_navigation() => {
+                let mut response = http::Response::new(Body::empty());
+                *response.status_mut() = http::StatusCode::FOUND;
+                let to = HeaderValue::from_static("/.cloakroom/login?flow=1");
+                response.headers_mut().insert(LOCATION, to);
+                response.headers_mut().insert(SET_COOKIE, HeaderValue::from_static("flow=1"));
+                Ok(Answer::SignIn(response))
+            }
+            "/order/1" => Err(Problem::NotSignedIn),
+            _ => Err(Problem::Denied),
+        }
+    }
+}
+
+/// The endpoints and a page of the gateway's, for proxies of this machine.
+async fn gateway() -> SocketAddr {
+    let networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let page = get(|headers: HeaderMap| async move { format!("login for {:?}", headers["host"]) });
+    let is_own = Arc::new(|name: &[u8]| name == b"session");
+    let app: Router = router(networks, is_own, Arc::new(Judge)).route("/.cloakroom/login", page);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    addr
+}
+
+const NAVIGATES: (&str, &str) = ("Accept", "text/html");
+const ALICE: (&str, &str) = ("Cookie", "session=alice; theme=dark");
+/// What a client makes up to be somebody.
+const FORGED: [(&str, &str); 9] = [
+    ("X-User-Id", "root"),
+    ("X_User_Id", "root"),
+    ("X.User.Id", "root"),
+    ("x-user_id", "root"),
+    ("X-User-Roles", "root"),
+    ("X_User-Roles", "root"),
+    ("X-Session-Key", "root"),
+    ("X-Anonymous-Id", "root"),
+    ("X-Identity", "root"),
+];
+/// What a client makes up to be asked about as something else.
+const MISLEADING: [(&str, &str); 4] = [
+    ("X-Forwarded-Uri", "/public"),
+    ("X-Forwarded-Method", "DELETE"),
+    ("X-Forwarded-Host", "elsewhere.example"),
+    ("X-Original-Url", "/public"),
+];
+
+async fn behind(front: Front) {
+    let gateway = gateway().await;
+    let work = move || {
+        let service = Service::start();
+        let running = front.start(gateway, service.addr);
+        refuses(front, &running, &service);
+        forwards(&running, &service);
+        is_not_misled(&running, &service);
+        keeps_its_endpoints(&running, &service);
+    };
+    tokio::task::spawn_blocking(work).await.unwrap();
+}
+
+fn refuses(front: Front, running: &Running, service: &Service) {
+    let login = running.send("GET", "/order/1?a=b", &[NAVIGATES]);
+    let expected = if front == Front::Nginx { 303 } else { 302 };
+    assert_eq!(login.status, expected, "{login:?}");
+    assert_eq!(login.header("location"), "/.cloakroom/login?flow=1");
+    assert_eq!(login.cookies(), "flow=1");
+    let page = running.send("GET", login.header("location"), &[]);
+    assert!(page.status == 200 && page.body.contains(&running.addr.to_string()), "{page:?}");
+
+    let api = running.send("GET", "/order/1", &[("Accept", "application/json")]);
+    assert_eq!(api.status, 401, "{api:?}");
+    let denied = running.send("GET", "/internal", &[ALICE]);
+    assert_eq!(denied.status, 403, "{denied:?}");
+    let away = running.send("GET", "/away", &[ALICE]);
+    assert_eq!(away.status, 503, "{away:?}");
+    assert_eq!(away.header("set-cookie"), "");
+    assert_eq!(service.seen().len(), 0, "nothing of it has reached the service");
+}
+
+fn forwards(running: &Running, service: &Service) {
+    let answer = running.send("GET", "/order/1?a=%20b", &[&[ALICE][..], &FORGED].concat());
+    assert!(answer.status == 200 && answer.body.contains("service"), "{answer:?}");
+    let seen = service.seen().pop().unwrap();
+    assert!(seen.line.starts_with("GET /order/1?a=%20b "), "{}", seen.line);
+    for (name, value) in [
+        ("x-user-id", &["alice"][..]),
+        ("x-user-roles", &["clerk,admin"]),
+        ("x-session-key", &["k1"]),
+        ("x-identity", &["a.b.c"]),
+        ("x-anonymous-id", &[]),
+        ("cookie", &["theme=dark"]),
+    ] {
+        assert_eq!(seen.taken_for(name), value, "{name}: {seen:?}");
+    }
+
+    let visitor = running.send("GET", "/public", &FORGED);
+    assert_eq!((visitor.status, visitor.cookies()), (200, "visitor=v1".to_owned()));
+    let seen = service.seen().pop().unwrap();
+    assert_eq!(seen.taken_for("x-anonymous-id"), ["v1"]);
+    for name in ["x-user-id", "x-user-roles", "x-session-key", "x-identity"] {
+        assert_eq!(seen.taken_for(name), [""; 0], "{name}: {seen:?}");
+    }
+
+    // Where only the gateway's own is there, none is left.
+    assert_eq!(running.send("GET", "/public", &[("Cookie", "session=bob")]).status, 200);
+    assert!(!format!("{:?}", service.seen().pop().unwrap()).contains("bob"));
+
+    assert_eq!(running.send("DELETE", "/method", &[]).status, 200);
+    assert_eq!(running.send("GET", "/method", &[]).status, 403);
+    service.seen();
+}
+
+fn is_not_misled(running: &Running, service: &Service) {
+    assert_ne!(running.send("GET", "/internal", &MISLEADING).status, 200);
+    assert_ne!(running.send("GET", "/method", &MISLEADING).status, 200);
+    for other in
+        ["//internal", "/x/../internal", "/%69nternal", "/public/..;/internal", "/public;x"]
+    {
+        let answer = running.send("GET", other, &[ALICE]);
+        let refused = [301, 307, 308, 400, 403, 404].contains(&answer.status);
+        assert!(refused, "{other}: {answer:?}");
+    }
+    assert_eq!(service.seen().len(), 0, "nothing of it has reached the service");
+}
+
+fn keeps_its_endpoints(running: &Running, service: &Service) {
+    let hears = |answer: &Response| !answer.header("x-user-id").is_empty();
+    for endpoint in ["nginx", "traefik", "caddy", "envoy/order/1", "haproxy", "%6eginx"] {
+        for before in ["/.cloakroom/auth/", "/x/../.cloakroom/auth/", "/.cloakroom//auth/"] {
+            let asked = [
+                ("X-Forwarded-Method", "GET"),
+                ("X-Forwarded-Proto", "https"),
+                ("X-Forwarded-Uri", "/order/1"),
+                ALICE,
+            ];
+            let target = format!("{before}{endpoint}");
+            let answer = running.send("GET", &target, &asked);
+            assert!(answer.status != 200 && !hears(&answer), "{target}: {answer:?}");
+        }
+    }
+    assert_eq!(service.seen().len(), 0, "nothing of it has reached the service");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_asks_first() {
+    behind(Front::Nginx).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traefik_asks_first() {
+    behind(Front::Traefik).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caddy_asks_first() {
+    behind(Front::Caddy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_asks_first() {
+    behind(Front::Envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn haproxy_asks_first() {
+    behind(Front::Haproxy).await;
+}

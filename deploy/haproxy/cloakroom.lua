@@ -1,0 +1,55 @@
+-- Asks the gateway whether a request may pass, and who it is that asks.
+
+local ENDPOINT = os.getenv("CLOAKROOM") .. "/.cloakroom/auth/haproxy"
+-- Milliseconds.
+local PATIENCE = 5000
+-- What the gateway says of who asks, for the service, and the client's cookies but the gateway's own.
+local FOR_SERVICE = {
+    "x-user-id", "x-user-roles", "x-session-key", "x-anonymous-id", "x-identity", "cookie",
+}
+-- What the gateway does not need to know, or what is of this connection alone.
+local NOT_ASKED = {
+    "connection", "content-length", "expect", "keep-alive", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade", "content-type", "x-forwarded-method", "x-forwarded-uri",
+}
+
+-- Answers the client in place of the service.
+local function refuse(txn, status, headers, body)
+    local reply = txn:reply({ status = status })
+    for _, name in ipairs({ "content-type", "location", "retry-after", "cache-control", "set-cookie" }) do
+        for _, value in pairs(headers[name] or {}) do
+            reply:add_header(name, value)
+        end
+    end
+    reply:set_body(body or "")
+    txn:done(reply)
+end
+
+core.register_action("cloakroom", { "http-req" }, function(txn)
+    local headers = txn.http:req_get_headers()
+    for _, name in ipairs(NOT_ASKED) do
+        headers[name] = nil
+    end
+    -- As it came, before anything made it otherwise.
+    headers["x-forwarded-method"] = { [0] = txn.sf:method() }
+    headers["x-forwarded-uri"] = { [0] = txn.sf:pathq() }
+
+    local answer = core.httpclient():get({ url = ENDPOINT, headers = headers, timeout = PATIENCE })
+    if answer == nil or answer.status == nil or answer.status == 0 then
+        refuse(txn, 503, { ["retry-after"] = { "1" } }, "")
+    elseif answer.status == 200 then
+        for _, name in ipairs(FOR_SERVICE) do
+            txn.http:req_del_header(name)
+            local value = answer.headers[name]
+            if value and value[0] ~= "" then
+                txn.http:req_set_header(name, value[0])
+            end
+        end
+        local cookie = answer.headers["set-cookie"]
+        if cookie then
+            txn:set_var("txn.cloakroom_cookie", cookie[0])
+        end
+    else
+        refuse(txn, answer.status, answer.headers, answer.body)
+    end
+end)
