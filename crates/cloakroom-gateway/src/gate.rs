@@ -12,7 +12,7 @@ use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
 
-pub(crate) use keeper::{Gatekeeper, Passing};
+pub(crate) use keeper::{Gatekeeper, OWN, Passing};
 
 use crate::access::{Asked, BadPath, Folding, Path, Permit, Rule, Rules, Verdict};
 use crate::identity::Teller;

@@ -20,7 +20,7 @@ use crate::serve::{Readiness, Target};
 use crate::{forward_auth, identity};
 
 /// Begins the paths of the gateway's own pages, before any rule: no rule can lock the login away.
-const OWN: &str = "/.cloakroom/";
+pub(crate) const OWN: &str = "/.cloakroom/";
 
 /// Keeps the gate. Clones keep the same one.
 #[derive(Clone, Debug)]
