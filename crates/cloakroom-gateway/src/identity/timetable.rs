@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_key_is_made_a_day_before_it_signs() {
-        let last = 1_800_000_000;
+        let last = 1_800_000_100;
         let due = last + 30 * DAY;
         assert_eq!(MONTHLY.to_make(&[0, last], at(due - DAY - 1)), None);
         let made = MONTHLY.to_make(&[0, last], at(due - DAY)).unwrap();
@@ -141,7 +141,7 @@ mod tests {
     fn a_key_is_published_until_what_it_signed_has_lapsed() {
         let begins = [0, 1000, 2000];
         let retired = |now| MONTHLY.retired(&begins, at(now)).collect::<Vec<_>>();
-        assert_eq!(retired(1000 + 60 + 60 + 60), []);
+        assert_eq!(retired(1000 + 60 + 60 + 60), [0; 0]);
         assert_eq!(retired(1000 + 60 + 60 + 61), [0]);
         assert_eq!(retired(9_000_000), [0, 1000], "the last stays");
     }

@@ -64,6 +64,10 @@ impl Front {
         let guard = guard(child.id());
         let mut running = Running { addr, child, guard, place };
         running.wait_until_it_listens();
+        // Traefik listens before it knows what to do.
+        running.wait_until("the gateway's pages are there", |running| {
+            running.send("GET", "/.cloakroom/login", &[]).status != 404
+        });
         running
     }
 
@@ -163,6 +167,14 @@ impl Running {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "it has ended: {}", self.output());
             assert!(begun.elapsed() < BOUND, "it does not listen: {}", self.output());
+            thread::sleep(EVERY);
+        }
+    }
+
+    fn wait_until(&self, what: &str, happened: impl Fn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !happened(self) {
+            assert!(begun.elapsed() < BOUND, "waited in vain: {what}: {}", self.output());
             thread::sleep(EVERY);
         }
     }
