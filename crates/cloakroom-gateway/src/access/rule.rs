@@ -109,6 +109,11 @@ impl Rule {
         }
     }
 
+    /// Whether nobody may pass, whoever asks.
+    pub(crate) const fn denies(&self) -> bool {
+        matches!(self.access, Access::Deny)
+    }
+
     /// Whether who asks makes a difference: where not, nobody's session is opened for the verdict.
     pub(crate) fn asks_who(&self) -> bool {
         matches!(self.access, Access::Login | Access::AnyRole(_))

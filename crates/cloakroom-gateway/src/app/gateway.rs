@@ -17,12 +17,12 @@ use tower_service::Service;
 
 use super::{greeting, ring};
 use crate::cli::RunArgs;
-use crate::config::{Config, CookieSettings, DEFAULT_FILE, Reload};
+use crate::config::{Config, CookieSettings, DEFAULT_FILE, Loaded, Reload};
 use crate::fault::{Fault, chain};
 use crate::gate::{Gate, Gatekeeper, Passing};
 use crate::identity::Teller;
 use crate::login::Desk;
-use crate::proxy::{Borders, Fleet};
+use crate::proxy::{Borders, Fleet, OwnCookies};
 use crate::serve::{self, Door, Readiness};
 use crate::signals::Stop;
 
@@ -30,8 +30,8 @@ use crate::signals::Stop;
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) config: Config,
-    /// The file that it comes from, which may change.
-    file: Option<PathBuf>,
+    /// The file that it comes from, as it was read; it may change.
+    file: Option<(PathBuf, Loaded)>,
 }
 
 impl Source {
@@ -45,7 +45,7 @@ impl Source {
             (Some(file), _) => {
                 let loaded = Config::load(&file).map_err(|bad| Fault::new(bad.to_string()))?;
                 greeting::warn(&loaded.warnings);
-                Ok(Self { config: loaded.config, file: Some(file) })
+                Ok(Self { config: loaded.config.clone(), file: Some((file, loaded)) })
             }
             (None, Some(upstream)) => {
                 super::ring::make_directory(&args.dir)?;
@@ -77,8 +77,8 @@ pub(super) async fn run(source: Source) -> Result<(), Fault> {
     let live = Live(Arc::new(ArcSwap::from_pointee(site)));
     let limits = config.limits.clone();
     let reloading = match file {
-        Some(file) => {
-            let reload = Reload::of(&file, &config)
+        Some((file, loaded)) => {
+            let reload = Reload::of(&file, &loaded)
                 .map_err(|error| Fault::new(format!("signals cannot be heard: {error}")))?;
             Some(tokio::spawn(take_up(reload, live.clone(), shared)))
         }
@@ -173,7 +173,9 @@ impl Site {
         let desk = desk.await?;
         let teller = Teller::new(config.identity.clone())?;
         let cookies = shared.transport.cookie_names().chain(desk.cookie_names());
-        let borders = Borders::new(config.identity.names.all(), cookies, proxies.clone());
+        let cookies = OwnCookies::new(cookies.map(str::to_owned).collect(), Vec::new());
+        let names = config.identity.names.all();
+        let borders = Borders::new(names, cookies.clone(), proxies.clone());
         let fleet = Fleet::new(&config.upstreams, borders, before.map(|before| &before.fleet))?;
         let gate = Gate {
             rules: config.rules.clone(),
@@ -183,6 +185,7 @@ impl Site {
             fleet: fleet.clone(),
             teller,
             desk: desk.clone(),
+            cookies,
         };
         let layer = SessionLayer::new(shared.sessions.clone())
             .transport(shared.transport.clone())

@@ -1,7 +1,7 @@
 //! What a gateway says at its start.
 
 use crate::config::Config;
-use crate::login::{Name, Password};
+use crate::login::users::{Name, Password};
 use crate::serve::Door;
 use crate::terminal;
 

@@ -28,6 +28,8 @@ pub(crate) enum Problem {
     WrongAddress,
     /// 403: another site's page has sent it.
     CrossSite,
+    /// 421: this gateway serves other hosts.
+    WrongHost,
     /// 404: there is no such page of the gateway's own.
     NotFound,
     /// 405.
@@ -146,6 +148,7 @@ impl Problem {
             Self::Denied | Self::RoleMissing | Self::WrongAddress | Self::CrossSite => {
                 StatusCode::FORBIDDEN
             }
+            Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManySessions | Self::Settling => StatusCode::CONFLICT,
@@ -170,6 +173,7 @@ impl Problem {
             Self::RoleMissing => "role_missing",
             Self::WrongAddress => "wrong_address",
             Self::CrossSite => "cross_site",
+            Self::WrongHost => "wrong_host",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooManySessions => "too_many_sessions",
@@ -237,6 +241,10 @@ impl Problem {
                 "This came from another site",
                 "Another site’s page has sent this form, so nothing was done. Open the page here, \
                  and send the form from there.",
+            ),
+            Self::WrongHost => (
+                "This address is not served here",
+                "No site of this name is behind this gateway. Check the address.",
             ),
             Self::NotFound => ("There is no such page", "Check the address, or begin at the start."),
             Self::MethodNotAllowed => (
@@ -316,6 +324,7 @@ impl Problem {
                 "此请求来自其他网站",
                 "这个表单是由其他网站的页面发送的，因此未做任何处理。请在本站打开页面，再提交表单。",
             ),
+            Self::WrongHost => ("此地址不在这里", "此网关不提供这个域名的站点。请检查网址。"),
             Self::NotFound => ("没有这个页面", "请检查网址，或从首页开始。"),
             Self::MethodNotAllowed => {
                 ("此页面不支持这种操作", "请返回并使用页面上的按钮。程序可在 Allow 标头中查看支持的方法。")
@@ -352,7 +361,7 @@ impl Problem {
             Self::RoleMissing | Self::Loop => {
                 ("/.cloakroom/logout", language.say("Sign out", "退出登录"))
             }
-            Self::NotFound | Self::MethodNotAllowed | Self::CrossSite | Self::Denied => {
+            Self::WrongHost | Self::NotFound | Self::MethodNotAllowed | Self::CrossSite | Self::Denied => {
                 ("/", language.say("To the start", "返回首页"))
             }
             Self::BadRequest(_) | Self::TooLarge => return html! {},

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use http::header::HOST;
-use http::{HeaderMap, Method, Request, Uri, Version};
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri, Version};
 
 use super::tape::TwoLengths;
 
@@ -16,20 +17,20 @@ pub(crate) struct Target<'r> {
 
 impl<'r> Target<'r> {
     /// Reads it, or says why the request cannot be meant.
-    pub(crate) fn of<B>(request: &'r Request<B>) -> Result<Self, &'static str> {
-        if request.extensions().get::<TwoLengths>().is_some() {
+    pub(crate) fn of(request: &'r Parts) -> Result<Self, &'static str> {
+        if request.extensions.get::<TwoLengths>().is_some() {
             return Err("it says its length in two ways");
         }
-        if *request.method() == Method::CONNECT {
+        if request.method == Method::CONNECT {
             return Err("it asks for a tunnel");
         }
-        if request.uri().path() == "*" {
+        if request.uri.path() == "*" {
             return Err("it asks for no path");
         }
-        if request.uri().scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
+        if request.uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
             return Err("its address is of another scheme");
         }
-        let authority = authority(request.uri(), request.headers(), request.version())?;
+        let authority = authority(&request.uri, &request.headers, request.version)?;
         let host = name(authority).ok_or("its host is no host")?;
         Ok(Self { host: lower(host) })
     }
@@ -93,13 +94,14 @@ fn lower(host: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Request;
 
     fn of(version: Version, uri: &str, hosts: &[&str]) -> Result<String, &'static str> {
         let mut request = Request::get(uri).version(version);
         for host in hosts {
             request = request.header(HOST, *host);
         }
-        let request = request.body(()).unwrap();
+        let (request, ()) = request.body(()).unwrap().into_parts();
         Target::of(&request).map(|target| target.host.into_owned())
     }
 
@@ -136,7 +138,7 @@ mod tests {
     fn no_tunnels_and_no_stars() {
         let asking = |method: &str, uri: &str| {
             let request = Request::builder().method(method).uri(uri).header(HOST, "a");
-            Target::of(&request.body(()).unwrap()).is_err()
+            Target::of(&request.body(()).unwrap().into_parts().0).is_err()
         };
         assert!(asking("CONNECT", "a"));
         assert!(asking("OPTIONS", "*"));
