@@ -106,10 +106,12 @@ impl Reload {
 
 /// Completes when a hangup is heard.
 async fn hung_up(hangup: &mut Option<Signal>) {
-    match hangup {
-        Some(signal) if signal.recv().await.is_some() => {}
-        _ => pending().await,
+    if let Some(signal) = hangup
+        && signal.recv().await.is_some()
+    {
+        return;
     }
+    pending().await
 }
 
 impl Stamp {

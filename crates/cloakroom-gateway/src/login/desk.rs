@@ -29,7 +29,7 @@ pub(crate) struct Desk {
 }
 
 #[derive(Debug)]
-pub(super) struct Inner {
+pub(crate) struct Inner {
     pub(super) sessions: Sessions,
     pub(super) settings: LoginSettings,
     pub(super) proxies: TrustedProxies,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloakroom::{Entry, Kind, Result, Sessions, Slot, Timestamp};
+use cloakroom::{Entry, Kind, Sessions, Slot, Timestamp};
+type Result<T, E = cloakroom::Error> = std::result::Result<T, E>;
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
