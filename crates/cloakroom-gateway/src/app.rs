@@ -12,6 +12,9 @@ use crate::fault::Fault;
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Result<(), Fault> {
     match command {
+        Command::Init(args) => args.run(),
+        Command::Check(args) => args.run(),
+        Command::Explain(args) => args.run(),
         Command::Demo(args) => {
             let settings = Settings::of(args)?;
             runtime()?.block_on(demo::run(settings))

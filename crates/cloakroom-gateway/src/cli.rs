@@ -1,11 +1,17 @@
 //! The command line: what it may say. What its words mean is each command's own affair.
 
+mod check;
 mod demo;
+mod explain;
+mod init;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
+pub(crate) use check::CheckArgs;
 pub(crate) use demo::DemoArgs;
+pub(crate) use explain::ExplainArgs;
+pub(crate) use init::InitArgs;
 
 /// Sessions that several machines share.
 #[derive(Debug, Parser)]
@@ -18,6 +24,9 @@ struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(InitArgs),
+    Check(CheckArgs),
+    Explain(ExplainArgs),
     Demo(DemoArgs),
     /// One node of the demo. The demo starts it and writes its settings to its standard input.
     #[command(hide = true)]
