@@ -23,6 +23,9 @@ pub(crate) fn run(command: Command) -> Result<(), Fault> {
             let source = gateway::Source::of(args)?;
             runtime(source.config.workers)?.block_on(gateway::run(source))
         }
+        Command::Init(args) => args.run(),
+        Command::Check(args) => args.run(),
+        Command::Explain(args) => args.run(),
         Command::Demo(args) => {
             let settings = Settings::of(args)?;
             runtime(None)?.block_on(demo::run(settings))

@@ -1,13 +1,19 @@
 //! The command line: what it may say. What its words mean is each command's own affair.
 
+mod check;
 mod demo;
 mod run;
+mod explain;
+mod init;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
+pub(crate) use check::CheckArgs;
 pub(crate) use demo::DemoArgs;
 pub(crate) use run::RunArgs;
+pub(crate) use explain::ExplainArgs;
+pub(crate) use init::InitArgs;
 
 /// Sessions that several machines share.
 #[derive(Debug, Parser)]
@@ -21,6 +27,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(RunArgs),
+    Init(InitArgs),
+    Check(CheckArgs),
+    Explain(ExplainArgs),
     Demo(DemoArgs),
     /// One node of the demo. The demo starts it and writes its settings to its standard input.
     #[command(hide = true)]

@@ -106,12 +106,13 @@ impl Reload {
 
 /// Completes when a hangup is heard.
 async fn hung_up(hangup: &mut Option<Signal>) {
-    if let Some(signal) = hangup
-        && signal.recv().await.is_some()
-    {
-        return;
+    let heard = match hangup {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if heard.is_none() {
+        pending().await
     }
-    pending().await
 }
 
 impl Stamp {

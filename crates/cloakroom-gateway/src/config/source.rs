@@ -139,9 +139,9 @@ mod tests {
 
     #[test]
     fn a_place_is_shown_with_its_line_and_a_mark() {
-        let expected = "  --> cloakroom.toml:12:7\n   |\n12 | \u{e9} = \"x\" # y\n   |     ^^^";
+        let expected = "  --> cloakroom.toml:12:5\n   |\n12 | \u{e9} = \"x\" # y\n   |     ^^^";
         let text = format!("{}\u{e9} = \"x\" # y\nz = 1", "\n".repeat(11));
-        assert_eq!(shown(&text, "\"x\"").replace(":12:5", ":12:7"), expected);
+        assert_eq!(shown(&text, "\"x\""), expected);
         let source = Source { name: "f".to_owned(), text: "a = ".to_owned() };
         assert_eq!(source.show(&(4..4)), " --> f:1:5\n  |\n1 | a =\n  |    ^");
     }
@@ -161,7 +161,7 @@ mod tests {
         }
         let text = "{ url = \"redis://:hunter2@h\", swep = 1 }";
         let expected =
-            "1 | { url = \"redis://***@h\", swep = 1 }\n  |                           ^^^^";
+            "1 | { url = \"redis://***@h\", swep = 1 }\n  |                          ^^^^";
         assert!(shown(text, "swep").ends_with(expected), "{}", shown(text, "swep"));
     }
 }

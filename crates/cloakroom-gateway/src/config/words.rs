@@ -159,6 +159,11 @@ pub(super) fn instead<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clo
     }
 }
 
+/// A list of words to choose from, and one more.
+pub(super) fn or(help: String, word: &str) -> String {
+    if help.ends_with('?') { help } else { format!("{help}, or \"{word}\"") }
+}
+
 /// Says what was expected and what kind of value is there, and not the value, which may be secret.
 pub(super) fn wrong(value: &DeValue<'_>, expected: &str) -> Bad {
     let found = match value {

@@ -64,7 +64,7 @@ pub(super) fn login(
     let hosts = section.list("return_hosts", words::host);
     let return_hosts = hosts.into_iter().map(|at| at.value).collect();
     section.close();
-    Some(LoginSettings { users: users?, theme, throttling, remember, binding, return_hosts, places: None })
+    Some(LoginSettings { users: users?, theme, throttling, remember, binding, return_hosts })
 }
 
 /// A login with everything but its users as it is by default.
@@ -76,7 +76,6 @@ pub(in crate::config) fn with_users(users: UsersUrl) -> LoginSettings {
         remember: None,
         binding: Binding::default(),
         return_hosts: Vec::new(),
-        places: None,
     }
 }
 

@@ -149,7 +149,7 @@ fn one_access(value: &DeValue<'_>) -> Result<Access, Bad> {
         return role(value).map(|role| Access::AnyRole(vec![role]));
     }
     words::one_of(&WORDS)(value).map_err(|Bad { what, help }| {
-        let help = help.map(|help| format!("{help}, or \"role:NAME\""));
+        let help = help.map(|help| words::or(help, "role:NAME"));
         Bad { what, help }
     })
 }

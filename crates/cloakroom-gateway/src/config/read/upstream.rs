@@ -141,7 +141,7 @@ fn balance(value: &DeValue<'_>) -> Result<Balance, Bad> {
     ];
     let Some(name) = words::text(value)?.strip_prefix(COOKIE) else {
         return words::one_of(&words)(value).map_err(|Bad { what, help }| {
-            let help = help.map(|help| format!("{help}, or \"cookie:NAME\""));
+            let help = help.map(|help| words::or(help, "cookie:NAME"));
             Bad { what, help }
         });
     };
