@@ -162,7 +162,7 @@ impl Transport {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match (to.way, &self.cookie, &self.header) {
             (Way::Cookie, Some(cookie), _) => {
-                let text = cookie.set(reply, to.https, to.now);
+                let text = cookie.set(reply, to);
                 if let Some(value) = sensitive(&text) {
                     headers.append(SET_COOKIE, value);
                 }
@@ -182,6 +182,8 @@ pub(crate) struct Recipient {
     pub(crate) way: Way,
     /// Whether the request came by HTTPS.
     pub(crate) https: bool,
+    /// Whether its session is to outlive the browser.
+    pub(crate) remembered: bool,
     pub(crate) now: Timestamp,
 }
 
