@@ -8,6 +8,7 @@ use crate::cli::Command;
 use crate::demo;
 use crate::demo::settings::{NodeSettings, Settings};
 use crate::fault::Fault;
+use crate::login::manage;
 
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Result<(), Fault> {
@@ -16,6 +17,7 @@ pub(crate) fn run(command: Command) -> Result<(), Fault> {
             let settings = Settings::of(args)?;
             runtime()?.block_on(demo::run(settings))
         }
+        Command::Users(args) => runtime()?.block_on(manage::run(args)),
         Command::DemoNode { .. } => {
             let settings = NodeSettings::read(io::stdin().lock())?;
             runtime()?.block_on(demo::run_node(settings))

@@ -1,11 +1,13 @@
 //! The command line: what it may say. What its words mean is each command's own affair.
 
 mod demo;
+mod users;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use demo::DemoArgs;
+pub(crate) use users::{UsersArgs, UsersCommand};
 
 /// Sessions that several machines share.
 #[derive(Debug, Parser)]
@@ -19,6 +21,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Demo(DemoArgs),
+    Users(UsersArgs),
     /// One node of the demo. The demo starts it and writes its settings to its standard input.
     #[command(hide = true)]
     DemoNode {
