@@ -13,6 +13,7 @@ use crate::cli::Command;
 use crate::demo;
 use crate::demo::settings::{NodeSettings, Settings};
 use crate::fault::Fault;
+use crate::login::manage;
 
 pub(crate) use endings::EndingsLog;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(command: Command) -> Result<(), Fault> {
             let settings = Settings::of(args)?;
             runtime(None)?.block_on(demo::run(settings))
         }
+        Command::Users(args) => runtime()?.block_on(manage::run(args)),
         Command::DemoNode { .. } => {
             let settings = NodeSettings::read(io::stdin().lock())?;
             runtime(None)?.block_on(demo::run_node(settings))

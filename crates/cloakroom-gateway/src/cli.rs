@@ -5,6 +5,7 @@ mod demo;
 mod run;
 mod explain;
 mod init;
+mod users;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
@@ -14,6 +15,7 @@ pub(crate) use demo::DemoArgs;
 pub(crate) use run::RunArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use init::InitArgs;
+pub(crate) use users::{UsersArgs, UsersCommand};
 
 /// Sessions that several machines share.
 #[derive(Debug, Parser)]
@@ -31,6 +33,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     Explain(ExplainArgs),
     Demo(DemoArgs),
+    Users(UsersArgs),
     /// One node of the demo. The demo starts it and writes its settings to its standard input.
     #[command(hide = true)]
     DemoNode {

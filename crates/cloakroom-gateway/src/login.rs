@@ -7,6 +7,7 @@ mod cookie;
 mod desk;
 mod flow;
 mod forms;
+pub(crate) mod manage;
 mod me;
 mod places;
 mod random;

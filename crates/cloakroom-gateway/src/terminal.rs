@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::thread;
 
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::mpsc;
 
 /// Writes a line to the standard output. A reader that has gone away is no reason to stop.
@@ -38,4 +39,45 @@ pub(crate) fn enters() -> mpsc::Receiver<()> {
         }
     });
     receiver
+}
+
+/// Reads a line that nobody should see: without echo from a terminal, after `prompt`; else from
+/// whatever the input is.
+pub(crate) fn read_hidden(prompt: &str) -> io::Result<String> {
+    let stdin = io::stdin();
+    let silenced = match stdin.is_terminal() {
+        true => {
+            let mut out = io::stderr().lock();
+            let _ = write!(out, "{prompt}").and_then(|()| out.flush());
+            Some(Silenced::begin()?)
+        }
+        false => None,
+    };
+    let mut line = String::new();
+    stdin.lock().read_line(&mut line)?;
+    if silenced.is_some() {
+        drop(silenced);
+        complain("");
+    }
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    Ok(line)
+}
+
+/// A terminal that shows nothing of what is typed, until this is dropped.
+struct Silenced(Termios);
+
+impl Silenced {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Silenced {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+    }
 }

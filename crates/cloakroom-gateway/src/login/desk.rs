@@ -28,6 +28,7 @@ pub(crate) struct Desk {
     inner: Arc<Inner>,
 }
 
+/// What all clones share.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(super) sessions: Sessions,
@@ -89,7 +90,11 @@ impl Desk {
             visitors: Visitors::new(keyring, insecure_plain_http),
             look: Look::read(&settings.theme)?,
             places: settings.places.as_deref().map(Places::open).transpose()?,
-            form_origins: settings.return_hosts.iter().map(|host| format!("https://{host}")).collect(),
+            form_origins: settings
+                .return_hosts
+                .iter()
+                .map(|host| format!("https://{host}"))
+                .collect(),
             sessions,
             settings,
             proxies,

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloakroom::{Entry, Kind, Sessions, Slot, Timestamp};
-type Result<T, E = cloakroom::Error> = std::result::Result<T, E>;
+use cloakroom::{Entry, Error, Kind, Sessions, Slot, Timestamp};
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -117,13 +116,13 @@ impl Flows {
 
 impl Browser {
     /// Begins a login that leads to `to`; its id.
-    pub(super) async fn begin(&self, to: &str) -> Result<String> {
+    pub(super) async fn begin(&self, to: &str) -> Result<String, Error> {
         let id = random::id();
         self.entry.update(UNDER_WAY, |under_way| under_way.begin(&id, to)).await
     }
 
     /// Where a login leads; `None` for one that is over, or another browser's.
-    pub(super) async fn leads_to(&self, id: &str) -> Result<Option<String>> {
+    pub(super) async fn leads_to(&self, id: &str) -> Result<Option<String>, Error> {
         if self.cookie.is_some() || !random::is_id(id) {
             return Ok(None);
         }
@@ -132,7 +131,7 @@ impl Browser {
     }
 
     /// Notes that somebody who is signed in is sent back; `false` where that has come to a loop.
-    pub(super) async fn go_back(&self, now: Timestamp) -> Result<bool> {
+    pub(super) async fn go_back(&self, now: Timestamp) -> Result<bool, Error> {
         self.entry.update(UNDER_WAY, |under_way| under_way.go_back(now)).await
     }
 

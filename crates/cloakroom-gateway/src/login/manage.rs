@@ -1,0 +1,167 @@
+//! `cloakroom users`: what an administrator does with users at a terminal.
+
+use std::io::{self, IsTerminal};
+
+use cloakroom::Sessions;
+
+use super::UsersUrl;
+use super::users::{Account, Name, Password, Users, roles};
+use crate::cli::{UsersArgs, UsersCommand};
+use crate::fault::{Fault, chain};
+use crate::terminal::{complain, read_hidden, say};
+
+/// Does what the command line asks for.
+pub(crate) async fn run(args: UsersArgs) -> Result<(), Fault> {
+    let UsersArgs { config, users, store, command } = args;
+    if config.is_some() {
+        return Err(Fault::usage("users cannot be read from a configuration yet")
+            .hint("name the databases with --users and --store"));
+    }
+    let url = users.or_else(|| store.clone().filter(|store| is_sql(store)));
+    let url = url.ok_or_else(|| {
+        Fault::usage("no database of users is named")
+            .hint("name one with --users URL or --config FILE")
+    })?;
+    if url.starts_with("memory:") {
+        return Err(Fault::usage("users in memory are the gateway's alone"));
+    }
+    let users = Users::open(&UsersUrl(url)).await?;
+    // Before anything is changed: else a user would be changed, and go on as before.
+    let sessions = match (&command, store) {
+        (UsersCommand::Add { .. } | UsersCommand::Enable { .. } | UsersCommand::List, _) => None,
+        (_, Some(store)) => Some(open(&store).await?),
+        (_, None) => None,
+    };
+    carry_out(&users, sessions.as_ref(), command).await
+}
+
+/// Carries a command out. `sessions`: where those of a changed user are ended.
+pub(crate) async fn carry_out(
+    users: &Users,
+    sessions: Option<&Sessions>,
+    command: UsersCommand,
+) -> Result<(), Fault> {
+    match command {
+        UsersCommand::Add { name, roles: given, generate } => {
+            let (name, given) = (named(&name)?, checked(given)?);
+            let password = password(generate)?;
+            if !users.add(&name, password.clone(), &given).await? {
+                return Err(Fault::new(format!("there is a user {name} already"))
+                    .hint("`cloakroom users passwd` gives them another password"));
+            }
+            show(generate, &password);
+            say(&format!("{name} can sign in."));
+            Ok(())
+        }
+        UsersCommand::Passwd { name, generate } => {
+            let name = named(&name)?;
+            let password = password(generate)?;
+            there_was(users.set_password(&name, password.clone()).await?, &name)?;
+            show(generate, &password);
+            say(&format!("{name} has another password."));
+            end_sessions(sessions, &name).await
+        }
+        UsersCommand::Disable { name } => {
+            let name = named(&name)?;
+            there_was(users.set_disabled(&name, true).await?, &name)?;
+            say(&format!("{name} cannot sign in any more."));
+            end_sessions(sessions, &name).await
+        }
+        UsersCommand::Enable { name } => {
+            let name = named(&name)?;
+            there_was(users.set_disabled(&name, false).await?, &name)?;
+            say(&format!("{name} can sign in."));
+            Ok(())
+        }
+        UsersCommand::Roles { name, roles: given } => {
+            let (name, given) = (named(&name)?, checked(given)?);
+            there_was(users.set_roles(&name, &given).await?, &name)?;
+            say(&format!("{name} has these roles: {}.", in_words(&given)));
+            end_sessions(sessions, &name).await
+        }
+        UsersCommand::List => {
+            users.list().await?.iter().for_each(|account| say(&line(account)));
+            Ok(())
+        }
+    }
+}
+
+async fn open(store: &str) -> Result<Sessions, Fault> {
+    let store = cloakroom::connect(store).await;
+    let store = store
+        .map_err(|error| Fault::new(format!("the store cannot be used: {}", chain(&error))))?;
+    cloakroom::sessions(store).build().map_err(|error| Fault::new(error.to_string()))
+}
+
+async fn end_sessions(sessions: Option<&Sessions>, name: &Name) -> Result<(), Fault> {
+    let Some(sessions) = sessions else {
+        complain("No store of sessions is named: those that are open stay open until they expire.");
+        return Ok(());
+    };
+    let ended = sessions.end_all(name.as_str(), None).await.map_err(|error| {
+        Fault::new(format!(
+            "the user is changed, but sessions could not be ended: {}",
+            chain(&error)
+        ))
+        .hint("run the command again")
+    })?;
+    say(&format!("Sessions ended: {ended}."));
+    Ok(())
+}
+
+/// A new password: made, typed twice, or piped in.
+fn password(generate: bool) -> Result<Password, Fault> {
+    if generate {
+        return Ok(Password::generate());
+    }
+    let read = |prompt| read_hidden(prompt).map(Password::new).map_err(unread);
+    let password = read("Password: ")?;
+    password.check()?;
+    if io::stdin().is_terminal() && read("Once more: ")?.reveal() != password.reveal() {
+        return Err(Fault::usage("the two are not the same"));
+    }
+    Ok(password)
+}
+
+fn unread(error: io::Error) -> Fault {
+    Fault::new(format!("no password can be read: {error}"))
+}
+
+fn show(generated: bool, password: &Password) {
+    if generated {
+        say(&format!("Password, shown this once: {}", password.reveal()));
+    }
+}
+
+fn named(text: &str) -> Result<Name, Fault> {
+    Name::parse(text).map_err(|error| Fault::usage(error.to_string()))
+}
+
+fn checked(given: Vec<String>) -> Result<Vec<String>, Fault> {
+    roles(given).map_err(|error| Fault::usage(error.to_string()))
+}
+
+fn there_was(one: bool, name: &Name) -> Result<(), Fault> {
+    match one {
+        true => Ok(()),
+        false => {
+            Err(Fault::new(format!("there is no user {name}"))
+                .hint("`cloakroom users list` shows all"))
+        }
+    }
+}
+
+fn in_words(roles: &[String]) -> String {
+    if roles.is_empty() { "none".to_owned() } else { roles.join(", ") }
+}
+
+fn line(account: &Account) -> String {
+    let disabled = if account.disabled { "  disabled" } else { "" };
+    format!("{}  roles: {}{disabled}", account.name, in_words(&account.roles))
+}
+
+fn is_sql(url: &str) -> bool {
+    ["sqlite:", "postgres:", "postgresql:", "mysql:", "mariadb:"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+}
