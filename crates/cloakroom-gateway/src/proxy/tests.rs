@@ -1,0 +1,8 @@
+//! Whole requests over real sockets: client, gateway, server.
+
+mod bodies;
+mod failures;
+mod requests;
+mod smuggling;
+mod support;
+mod switching;
