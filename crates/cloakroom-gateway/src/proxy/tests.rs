@@ -3,6 +3,7 @@
 mod bodies;
 mod failures;
 mod requests;
+mod second;
 mod smuggling;
 mod support;
 mod switching;
