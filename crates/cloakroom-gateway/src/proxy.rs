@@ -19,3 +19,6 @@ pub(crate) use headers::{Borders, OwnCookies};
 pub(crate) use settings::{
     Balance, HealthCheck, Scheme, ServerSettings, Timeouts, UpstreamSettings,
 };
+
+#[cfg(test)]
+mod tests;

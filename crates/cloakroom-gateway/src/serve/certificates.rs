@@ -119,3 +119,35 @@ impl std::fmt::Debug for Loaded {
         f.write_str("Loaded(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_testkit::servers::Certificates as Signed;
+
+    use super::*;
+
+    fn files(signed: &Signed) -> TlsFiles {
+        TlsFiles { certificates: signed.server(), key: signed.server_key() }
+    }
+
+    #[test]
+    fn a_new_certificate_is_taken_up_and_a_bad_one_refused() {
+        let (first, other) = (Signed::make(), Signed::make());
+        let certificates = Certificates::read(&files(&first)).unwrap();
+        let before = std::fs::read(first.server()).unwrap();
+        assert!(certificates.look(None).is_none());
+        // A certificate with another's key, half of one, and none.
+        let theirs = std::fs::read(other.server()).unwrap();
+        for bad in [&theirs[..], &before[..before.len() / 2], b""] {
+            std::fs::write(first.server(), bad).unwrap();
+            let refused = certificates.look(None);
+            assert!(refused.is_some());
+            assert!(certificates.current.load().text.certificates == before);
+            assert!(certificates.look(refused).is_some());
+        }
+        std::fs::write(first.server(), &theirs).unwrap();
+        std::fs::copy(other.server_key(), first.server_key()).unwrap();
+        assert!(certificates.look(None).is_none());
+        assert!(certificates.current.load().text.certificates == theirs);
+    }
+}

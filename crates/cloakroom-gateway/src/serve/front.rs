@@ -104,9 +104,12 @@ impl<S: Serves> hyper::service::Service<Request<Incoming>> for Front<S> {
 /// The address with the scheme of the connection, where it has to be another: what a client writes
 /// there proves nothing.
 fn really(head: &Parts, https: bool) -> Option<Uri> {
-    let scheme = if https { Scheme::HTTPS } else { Scheme::HTTP };
+    let (scheme, other) = match https {
+        true => (Scheme::HTTPS, Scheme::HTTP),
+        false => (Scheme::HTTP, Scheme::HTTPS),
+    };
     let authority = match (head.uri.scheme(), head.uri.authority()) {
-        (Some(said), Some(authority)) if *said != scheme => authority.clone(),
+        (Some(said), Some(authority)) if *said == other => authority.clone(),
         (None, None) if https => host(head)?,
         _ => return None,
     };
