@@ -81,7 +81,18 @@ mod tests {
 
     #[test]
     fn ordinary_paths_are_plain() {
-        for path in ["/", "/order/1", "/%E4%BD%A0", "/a-b_c.d~e", "/a%20b"] {
+        for path in [
+            "/",
+            "/order/1/",
+            "/%E4%BD%A0",
+            "/%e4%bd%a0",
+            "/a-b_c.d~e",
+            "/a%20b",
+            "/.well-known/x",
+            "/a@b:c!$&'()*+,=d",
+            "/a%24%26%2B%40%3A",
+            "/100%25",
+        ] {
             assert!(plain(path).is_some(), "{path}");
         }
     }
