@@ -29,6 +29,7 @@ const RESERVED: char = '@';
 pub(crate) const ROLES: &str = "@roles";
 pub(crate) const DEVICE: &str = "@device";
 pub(crate) const ADDRESS: &str = "@address";
+const REMEMBERED: &str = "@remembered";
 
 /// A request's handle to its session. Clones are the same handle.
 ///
@@ -215,6 +216,18 @@ impl Session {
         self.roles().iter().any(|held| held == role)
     }
 
+    /// The address that signed in, as it is stored.
+    pub fn address(&self) -> Option<String> {
+        let bytes = self.of_record(|record| record.fields.get(ADDRESS).cloned()).flatten();
+        bytes.and_then(|field| slot::decode(ADDRESS, &field.bytes).ok())
+    }
+
+    /// Whether its client is to keep the token when it is closed, as [`Session::set_remembered`] says.
+    pub fn is_remembered(&self) -> bool {
+        let state = self.state();
+        state.view.edits.shown(REMEMBERED, state.view.record()).is_some()
+    }
+
     /// Signs a user in. The token is replaced, so that one planted beforehand opens nothing; the
     /// attributes stay, unless another user was signed in: that session is ended, and this one
     /// begins empty. Needs no old session: under a token that another login has just replaced it
@@ -256,6 +269,14 @@ impl Session {
     /// expiry that it was sent with.
     pub fn set_lifetime(&self, lifetime: Option<Duration>) -> Result<()> {
         self.edit(|view| view.edits.set_lifetime(lifetime))
+    }
+
+    /// Sets whether a browser keeps the token when it is closed, for as long as the session can live,
+    /// also where cookies are not persistent otherwise: for a login that its user wants remembered.
+    /// It shows when the next token is sent; at a login that is at once.
+    pub fn set_remembered(&self, remembered: bool) -> Result<()> {
+        let value = remembered.then(|| slot::encode(REMEMBERED, &true)).transpose()?;
+        self.edit(|view| view.edits.put(REMEMBERED, value))
     }
 
     /// Marks this request as no use of the session, such as a poll that a page sends by itself.

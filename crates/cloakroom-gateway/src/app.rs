@@ -1,5 +1,10 @@
 //! The only wiring: which command runs what, on which runtime.
 
+mod endings;
+mod gateway;
+mod greeting;
+mod ring;
+
 use std::io;
 
 use tokio::runtime::{Builder, Runtime};
@@ -9,21 +14,35 @@ use crate::demo;
 use crate::demo::settings::{NodeSettings, Settings};
 use crate::fault::Fault;
 
+pub(crate) use endings::EndingsLog;
+
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Result<(), Fault> {
     match command {
+        Command::Run(args) => {
+            let source = gateway::Source::of(args)?;
+            runtime(source.config.workers)?.block_on(gateway::run(source))
+        }
         Command::Demo(args) => {
             let settings = Settings::of(args)?;
-            runtime()?.block_on(demo::run(settings))
+            runtime(None)?.block_on(demo::run(settings))
         }
         Command::DemoNode { .. } => {
             let settings = NodeSettings::read(io::stdin().lock())?;
-            runtime()?.block_on(demo::run_node(settings))
+            runtime(None)?.block_on(demo::run_node(settings))
         }
     }
 }
 
-fn runtime() -> Result<Runtime, Fault> {
-    let runtime = Builder::new_multi_thread().enable_all().build();
+/// A runtime with so many threads that serve; without a number, one for each core.
+fn runtime(workers: Option<usize>) -> Result<Runtime, Fault> {
+    let mut builder = match workers {
+        Some(1) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if let Some(workers) = workers.filter(|workers| *workers > 1) {
+        builder.worker_threads(workers);
+    }
+    let runtime = builder.enable_all().build();
     runtime.map_err(|error| Fault::new(format!("no threads to run on: {error}")))
 }

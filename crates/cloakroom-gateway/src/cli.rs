@@ -1,11 +1,13 @@
 //! The command line: what it may say. What its words mean is each command's own affair.
 
 mod demo;
+mod run;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use demo::DemoArgs;
+pub(crate) use run::RunArgs;
 
 /// Sessions that several machines share.
 #[derive(Debug, Parser)]
@@ -18,6 +20,7 @@ struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Run(RunArgs),
     Demo(DemoArgs),
     /// One node of the demo. The demo starts it and writes its settings to its standard input.
     #[command(hide = true)]

@@ -6,7 +6,6 @@ mod node;
 mod place;
 mod ports;
 pub(crate) mod settings;
-mod signals;
 mod site;
 mod supervisor;
 mod together;

@@ -1,99 +1,135 @@
 //! Every request's way: its path is made canonical, the first rule that matches decides, its
 //! session is opened where that makes a difference, and what may pass is forwarded.
 
-use std::sync::Arc;
+mod ask;
+mod keeper;
 
-use axum::Router;
+use std::net::IpAddr;
+
 use axum::body::Body;
 use cloakroom::{Head, Session, TrustedProxies};
-use http::{Request, Response};
-use tower::ServiceExt;
+use http::header::SET_COOKIE;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, Response};
+
+pub(crate) use keeper::{Gatekeeper, OWN, Passing};
 
 use crate::access::{Asked, BadPath, Folding, Path, Permit, Rule, Rules, Verdict};
 use crate::identity::Teller;
 use crate::login::{Desk, Recognised};
-use crate::pages::{Problem, Reader};
-use crate::proxy::{Fleet, Order};
+use crate::pages::Problem;
+use crate::proxy::{Fleet, Order, OwnCookies};
+use crate::serve::Target;
 use crate::visitor::Visitor;
-
-/// Begins the paths of the gateway's own pages.
-pub(crate) const OWN: &str = "/.cloakroom/";
 
 /// What requests meet: one configuration, put together.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) rules: Rules,
     pub(crate) folding: Folding,
+    /// The hosts that are served; empty: any.
+    pub(crate) hosts: Vec<String>,
     pub(crate) proxies: TrustedProxies,
     pub(crate) fleet: Fleet,
     pub(crate) teller: Teller,
     pub(crate) desk: Desk,
-    /// The gateway's own pages.
-    pub(crate) own: Router,
+    /// The gateway's own cookies, which no service gets.
+    pub(crate) cookies: OwnCookies,
+}
+
+/// What became of a request at the rules.
+enum Judged {
+    /// It may pass, and this is who asks.
+    Passes(Box<Pass>),
+    /// Its sender is sent to the login, or told to sign in.
+    SignsIn(Response<Body>),
+}
+
+/// A request that may pass.
+struct Pass {
+    permit: Permit,
+    visitor: Visitor,
+    address: Option<IpAddr>,
+    /// Cookies to set where the request is served.
+    cookies: Vec<HeaderValue>,
 }
 
 impl Gate {
-    /// Answers one request.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
-        if request.uri().path().starts_with(OWN) {
-            let answered = self.own.clone().oneshot(request).await;
-            return answered.unwrap_or_else(|never| match never {});
-        }
-        let headers = request.headers().clone();
-        match self.pass(request).await {
-            Ok(response) => response,
-            Err(problem) => problem.response(Reader { headers: &headers }),
+    /// Lets a request through to its service, or says why not.
+    async fn pass(&self, request: Request<Body>) -> Result<Response<Body>, Problem> {
+        let (parts, body) = request.into_parts();
+        let host = self.host(&parts)?;
+        let judged = self.judge(Head::from(&parts), &host).await?;
+        let Pass { permit, visitor, address, cookies } = match judged {
+            Judged::Passes(pass) => *pass,
+            Judged::SignsIn(response) => return Ok(response),
+        };
+        let https = self.proxies.https(Head::from(&parts));
+        let order = Order {
+            identity: self.teller.tell(&visitor, self.fleet.audience(permit.rule())),
+            affinity: visitor.affinity(),
+            permit,
+            request: Request::from_parts(parts, body),
+            client: address,
+            https,
+        };
+        let mut response = self.fleet.forward(order).await?;
+        set(&mut response, cookies);
+        Ok(response)
+    }
+
+    /// The host that a request is for, where it names one, and one that is served.
+    fn host(&self, parts: &Parts) -> Result<String, Problem> {
+        let host = Target::of(parts).map_err(Problem::BadRequest)?.host;
+        match self.hosts.is_empty() || self.hosts.iter().any(|served| **served == *host) {
+            true => Ok(host.into_owned()),
+            false => Err(Problem::WrongHost),
         }
     }
-}
 
-impl Gate {
-    async fn pass(&self, request: Request<Body>) -> Result<Response<Body>, Problem> {
-        let head = Head::from(&request);
-        let path = Path::parse(request.uri().path(), self.folding)
+    /// Judges a request by the rules, and opens its session where that makes a difference.
+    async fn judge(&self, head: Head<'_>, host: &str) -> Result<Judged, Problem> {
+        let path = Path::of(head.uri, self.folding)
             .map_err(|BadPath(why)| Problem::BadRequest(why))?;
         let address = self.proxies.address(head);
-        let host = request.uri().host().unwrap_or_default();
-        let asked = Asked { method: request.method(), host, path: &path, address };
+        let asked = Asked { method: head.method, host, path: &path, address };
         let rule = self.rules.first(&asked).ok_or(Problem::Denied)?;
         let session = self.session(head, rule).await?;
         let known = self.desk.recognise(head, session.as_ref(), address, rule.anonymous_id);
-        let permit = match rule.judge(&asked, &known.visitor) {
-            Verdict::Permit(permit) => permit,
-            Verdict::SignIn => return self.desk.sign_in_first(head).await,
-            Verdict::RoleMissing => return Err(Problem::RoleMissing),
-            Verdict::WrongAddress => return Err(Problem::WrongAddress),
-            Verdict::Denied => return Err(Problem::Denied),
-        };
-        self.forward(permit, known, request).await
+        let Recognised { visitor, cookies } = known;
+        match rule.judge(&asked, &visitor) {
+            Verdict::Permit(permit) => {
+                Ok(Judged::Passes(Box::new(Pass { permit, visitor, address, cookies })))
+            }
+            Verdict::SignIn => self.desk.sign_in_first(head).await.map(Judged::SignsIn),
+            Verdict::RoleMissing => Err(Problem::RoleMissing),
+            Verdict::WrongAddress => Err(Problem::WrongAddress),
+            Verdict::Denied => Err(Problem::Denied),
+        }
     }
 
-    /// The request's session, where it matters who asks; and where it does not, if the store
-    /// answers.
+    /// The request's session. Where it makes no difference to the verdict who asks, a store that
+    /// does not answer makes nobody of them.
     async fn session(&self, head: Head<'_>, rule: &Rule) -> Result<Option<Session>, Problem> {
+        if rule.denies() {
+            return Ok(None);
+        }
         match cloakroom::session(head).await {
             Ok(session) => Ok(Some(session)),
-            Err(_) if !rule.asks_who() => Ok(None),
-            Err(refusal) => Err(Problem::of(&refusal)),
+            Err(refusal) => match Problem::of(&refusal) {
+                Problem::StoreAway if !rule.asks_who() => Ok(None),
+                problem => Err(problem),
+            },
         }
-    }
-
-    async fn forward(
-        &self,
-        permit: Permit,
-        known: Recognised,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Problem> {
-        let head = Head::from(&request);
-        let (client, https) = (self.proxies.address(head), self.proxies.https(head));
-        let Recognised { visitor, cookies } = known;
-        let identity = self.teller.tell(&visitor, self.fleet.audience(permit.rule()));
-        let affinity = visitor.affinity();
-        let order = Order { permit, request, identity, affinity, client, https };
-        let mut response = self.fleet.forward(order).await?;
-        for cookie in cookies {
-            response.headers_mut().append(http::header::SET_COOKIE, cookie);
-        }
-        Ok(response)
     }
 }
+
+/// Sets cookies on a response.
+fn set(response: &mut Response<Body>, cookies: Vec<HeaderValue>) {
+    for cookie in cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+}
+
+/// Headers that say who asks.
+type Told = Vec<(HeaderName, HeaderValue)>;

@@ -17,6 +17,7 @@ mod login;
 mod pages;
 mod proxy;
 mod serve;
+mod signals;
 mod terminal;
 mod visitor;
 

@@ -1,5 +1,67 @@
 //! Connections from clients: listening, TLS, limits on what is slow or too large, and an orderly end.
 
+mod certificates;
+mod connection;
+mod door;
+mod front;
+mod pace;
 mod settings;
+mod stop;
+mod strict;
+mod tape;
+mod wire;
 
-pub(crate) use settings::{Limits, Listen, TlsFiles};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use self::connection::Connections;
+pub(crate) use self::door::Door;
+pub(crate) use self::front::{Seat, Serves};
+pub(crate) use self::settings::{Limits, Listen, TlsFiles};
+pub(crate) use self::stop::Readiness;
+pub(crate) use self::strict::Target;
+
+/// Serves what comes by these doors until `stop` completes, and then what is under way for as long
+/// as the limits say. `ready` says no from the moment that `stop` completes.
+pub(crate) async fn run<S>(
+    doors: Vec<Door>,
+    limits: Limits,
+    ready: Readiness,
+    service: S,
+    stop: impl Future<Output = ()>,
+) where
+    S: Serves,
+{
+    let (unready_first, drain) = (limits.unready_first, limits.drain);
+    let most = u32::try_from(limits.connections).unwrap_or(u32::MAX).min(MOST_CONNECTIONS);
+    let seats = Arc::new(Semaphore::new(most as usize));
+    let (stopping, stopped) = stop::signal();
+    let connections = Arc::new(Connections::new(limits, service, stopped));
+    let mut accepting = JoinSet::new();
+    for door in doors {
+        accepting.spawn(door.accept(Arc::clone(&connections), Arc::clone(&seats)));
+    }
+    ready.set(true);
+    stop.await;
+    ready.set(false);
+    tokio::time::sleep(unready_first).await;
+    // Dropped listeners accept no more.
+    accepting.shutdown().await;
+    stopping.stop();
+    // All seats are free once every connection has ended.
+    let ended = tokio::time::timeout(drain, seats.acquire_many(most)).await;
+    if ended.is_err() {
+        let left = most as usize - seats.available_permits();
+        tracing::warn!(left, "connections did not end in time");
+    }
+}
+
+/// More than any machine has ports for.
+const MOST_CONNECTIONS: u32 = 1 << 20;
+
+#[cfg(test)]
+mod tests;

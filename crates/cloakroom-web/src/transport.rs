@@ -95,6 +95,12 @@ impl Transport {
         Ok(Self { cookie: Some(config.build()?), header: Some(Header::Named(name)) })
     }
 
+    /// The names of the cookies that it sets, as browsers send them: what stands in front of other
+    /// services keeps these from them.
+    pub fn cookie_names(&self) -> impl Iterator<Item = &str> {
+        self.cookie.iter().flat_map(|cookie| [cookie.name(), cookie.fence_name()])
+    }
+
     /// Whether an answer depends on how the request came.
     pub(crate) fn asks_for_https(&self) -> bool {
         self.cookie.as_ref().is_some_and(Cookie::asks_for_https)
@@ -162,7 +168,7 @@ impl Transport {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match (to.way, &self.cookie, &self.header) {
             (Way::Cookie, Some(cookie), _) => {
-                let text = cookie.set(reply, to.https, to.now);
+                let text = cookie.set(reply, to);
                 if let Some(value) = sensitive(&text) {
                     headers.append(SET_COOKIE, value);
                 }
@@ -182,6 +188,8 @@ pub(crate) struct Recipient {
     pub(crate) way: Way,
     /// Whether the request came by HTTPS.
     pub(crate) https: bool,
+    /// Whether its session is to outlive the browser.
+    pub(crate) remembered: bool,
     pub(crate) now: Timestamp,
 }
 

@@ -154,7 +154,9 @@ impl Visit {
         if let Some(Asking { way, https, .. }) = client.get()
             && (reply.is_some() || fence.is_some())
         {
-            let to = Recipient { way: *way, https: *https, now: setting.sessions.now() };
+            let remembered = session.get().is_some_and(|session| session.is_remembered());
+            let now = setting.sessions.now();
+            let to = Recipient { way: *way, https: *https, remembered, now };
             let headers = response.headers_mut();
             if let Some(reply) = reply {
                 setting.transport.answer(&reply, &to, headers);

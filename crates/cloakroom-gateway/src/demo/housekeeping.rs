@@ -1,12 +1,11 @@
 //! A node's sessions: the rules they live under, the sweeping, and a word in the log when one ends.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use cloakroom::{Ending, Housekeeping, Listener, Sessions, Store};
+use cloakroom::{Housekeeping, Sessions, Store};
 
+use crate::app::EndingsLog;
 use crate::fault::Fault;
 
 /// How often a node sweeps.
@@ -21,16 +20,4 @@ pub(crate) fn sessions(store: Arc<dyn Store>) -> Result<Sessions, Fault> {
 /// Sweeps until the value is dropped.
 pub(crate) fn start(sessions: &Sessions) -> Housekeeping {
     Housekeeping::start(sessions, EVERY)
-}
-
-/// Writes every ending to the log.
-#[derive(Debug)]
-struct EndingsLog;
-
-#[async_trait]
-impl Listener for EndingsLog {
-    async fn on_ended(&self, ending: &Ending) -> Result<(), Box<dyn Error + Send + Sync>> {
-        tracing::info!(reason = ending.reason.as_str(), key = %ending.key, "a session has ended");
-        Ok(())
-    }
 }

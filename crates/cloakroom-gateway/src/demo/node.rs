@@ -11,9 +11,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::settings::NodeSettings;
-use super::{child, housekeeping, ports, signals, site};
+use super::{child, housekeeping, ports, site};
 use crate::fault::Fault;
-use crate::terminal;
+use crate::{signals, terminal};
 
 /// How long requests that are under way may take to end once the node was asked to.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);

@@ -3,7 +3,6 @@
 mod api;
 mod assets;
 mod desk;
-mod device;
 mod forms;
 mod guard;
 mod host;
@@ -14,7 +13,6 @@ mod text;
 mod trail;
 mod users;
 mod visitor;
-mod when;
 
 use std::sync::Arc;
 

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 
 use super::child::Node;
 use super::settings::{Name, Settings};
-use super::{INVITATION, USERS, signals};
+use super::{INVITATION, USERS};
 use crate::fault::Fault;
+use crate::signals;
 use crate::terminal::{self, say};
 
 /// Runs both nodes as processes of their own until somebody asks for their end.

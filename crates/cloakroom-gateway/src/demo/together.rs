@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::node::serve;
 use super::settings::{Name, Settings};
-use super::{INVITATION, USERS, ports, signals};
+use super::{INVITATION, USERS, ports};
 use crate::fault::Fault;
+use crate::signals;
 use crate::terminal::say;
 
 /// Runs both nodes in this process until somebody asks for their end.

@@ -16,6 +16,8 @@ pub(crate) struct LoginSettings {
     pub(crate) binding: Binding,
     /// Other hosts of ours that one may come from and go back to after a login, by HTTPS.
     pub(crate) return_hosts: Vec<String>,
+    /// A MaxMind database that tells places by addresses, for the list of a user's sessions: its file.
+    pub(crate) places: Option<PathBuf>,
 }
 
 /// An address that may hold a password.

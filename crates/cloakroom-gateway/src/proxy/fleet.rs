@@ -1,11 +1,15 @@
 //! All upstreams, and the forwarding of a request to one.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, Response};
 
-use super::UpstreamSettings;
+use super::forward::{Errand, forward};
+use super::upstream::Upstream;
+use super::{Borders, UpstreamSettings};
 use crate::access::{Permit, Rule};
 use crate::fault::Fault;
 use crate::pages::Problem;
@@ -13,7 +17,10 @@ use crate::pages::Problem;
 /// All upstreams by name. What a server's state is (connections, health) survives a new fleet that
 /// has the same server.
 #[derive(Clone, Debug)]
-pub(crate) struct Fleet {}
+pub(crate) struct Fleet {
+    upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    borders: Arc<Borders>,
+}
 
 /// A request that may pass, and what its service is told.
 #[derive(Debug)]
@@ -33,21 +40,38 @@ pub(crate) struct Order {
 
 impl Fleet {
     /// The fleet that these settings want; servers that `before` has, too, are the same ones.
+    /// Called on a runtime, it looks after its servers there: their idle connections, and whether
+    /// they are well.
     pub(crate) fn new(
-        _settings: &[UpstreamSettings],
-        _before: Option<&Self>,
+        settings: &[UpstreamSettings],
+        borders: Borders,
+        before: Option<&Self>,
     ) -> Result<Self, Fault> {
-        Ok(Self {})
+        let make = |settings: &UpstreamSettings| {
+            let before = before.and_then(|before| before.upstreams.get(&settings.name));
+            let upstream = Upstream::new(settings.clone(), before.map(Arc::as_ref))?;
+            Ok((Arc::clone(&settings.name), Arc::new(upstream)))
+        };
+        let upstreams = settings.iter().map(make).collect::<Result<_, Fault>>()?;
+        Ok(Self { upstreams, borders: Arc::new(borders) })
     }
 
     /// The audience of the assertion that a rule's upstream wants, if it wants one.
-    pub(crate) fn audience(&self, _rule: &Rule) -> Option<&str> {
-        None
+    pub(crate) fn audience(&self, rule: &Rule) -> Option<&str> {
+        self.upstream(rule)?.settings.audience.as_deref()
     }
 
     /// Forwards a request and returns the response's head as soon as it is there; bodies are
     /// streamed both ways. A problem where no server has answered.
-    pub(crate) async fn forward(&self, _order: Order) -> Result<Response<Body>, Problem> {
-        Err(Problem::UpstreamAway)
+    pub(crate) async fn forward(&self, order: Order) -> Result<Response<Body>, Problem> {
+        let Order { permit, request, identity, affinity, client, https } = order;
+        let upstream = self.upstream(permit.rule()).ok_or(Problem::NotFound)?;
+        let path = permit.path().as_str();
+        let errand = Errand { path, request, identity, affinity, client, https };
+        forward(upstream, &self.borders, errand).await
+    }
+
+    fn upstream(&self, rule: &Rule) -> Option<&Upstream> {
+        self.upstreams.get(rule.upstream.as_ref()?).map(Arc::as_ref)
     }
 }

@@ -1,5 +1,6 @@
 //! What can be set about an upstream.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,17 @@ pub(crate) struct ServerSettings {
     pub(crate) port: u16,
     /// How much of the work it gets, beside the others; at least 1.
     pub(crate) weight: u32,
+}
+
+impl fmt::Display for ServerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::H2c => "h2c",
+        };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
+    }
 }
 
 /// How a server is spoken to.

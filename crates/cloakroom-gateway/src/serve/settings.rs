@@ -29,6 +29,13 @@ pub(crate) struct Limits {
     pub(crate) head: Duration,
     /// How long a connection may wait for its next request. Default 75 seconds.
     pub(crate) keep_alive: Duration,
+    /// How long a client may take nothing of what it is sent. Default 60 seconds.
+    pub(crate) stalled: Duration,
+    /// Requests at once on one connection by HTTP/2. Default 128.
+    pub(crate) streams: u32,
+    /// Requests that a client may give up on one connection by HTTP/2 before their turn has come,
+    /// and that may be refused; more end the connection. Default 32.
+    pub(crate) resets: usize,
     /// The most bytes of a request's head. Default 64 KiB.
     pub(crate) head_bytes: usize,
     /// The most headers of a request. Default 100.
@@ -47,6 +54,9 @@ impl Default for Limits {
             connections: 20_000,
             head: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
+            stalled: Duration::from_secs(60),
+            streams: 128,
+            resets: 32,
             head_bytes: 64 * 1024,
             headers: 100,
             drain: Duration::from_secs(30),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cloakroom_core::{Reply, Timestamp, Token};
 
+use super::Recipient;
 use super::fence::SUFFIX;
 
 /// The longest lifetime that a browser honours: 400 days (RFC 6265bis, section 5.5).
@@ -302,22 +303,22 @@ impl Cookie {
     }
 
     /// What `Set-Cookie` says.
-    pub(super) fn set(&self, reply: &Reply, https: bool, now: Timestamp) -> String {
+    pub(super) fn set(&self, reply: &Reply, to: &Recipient) -> String {
         match reply {
             Reply::Send { token, ends_at } => {
-                self.text(&Token::reveal(token), self.age(*ends_at, now), https)
+                self.text(&Token::reveal(token), self.age(*ends_at, to), to.https)
             }
             Reply::Seal { text, ends_at } => {
-                self.text(text.reveal(), self.age(*ends_at, now), https)
+                self.text(text.reveal(), self.age(*ends_at, to), to.https)
             }
-            Reply::Clear => self.text("", Some(Duration::ZERO), https),
+            Reply::Clear => self.text("", Some(Duration::ZERO), to.https),
         }
     }
 
     /// For how long it is kept, where it outlives the browser.
-    fn age(&self, ends_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
-        let left = ends_at.map_or(LONGEST_AGE, |end| end.since(now).min(LONGEST_AGE));
-        self.persistent.then_some(left)
+    fn age(&self, ends_at: Option<Timestamp>, to: &Recipient) -> Option<Duration> {
+        let left = ends_at.map_or(LONGEST_AGE, |end| end.since(to.now).min(LONGEST_AGE));
+        (self.persistent || to.remembered).then_some(left)
     }
 
     /// How many bytes its value may have.

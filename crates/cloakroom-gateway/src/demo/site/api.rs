@@ -11,8 +11,8 @@ use super::Site;
 use super::problem::{Body, Problem};
 use super::shop::{self, CART, Cart, VISITS, Wish};
 use super::visitor::{self, Credentials, Ended, Failed};
-use super::when::rfc3339;
 use crate::demo::settings::Name;
+use crate::pages::when::rfc3339;
 
 type Answer<T> = Result<Json<T>, Problem>;
 

@@ -56,7 +56,7 @@ pub(super) async fn login(
 
 fn status(unchecked: Unchecked) -> StatusCode {
     match unchecked {
-        Unchecked::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Unchecked::Busy | Unchecked::Away => StatusCode::SERVICE_UNAVAILABLE,
         Unchecked::Broken => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

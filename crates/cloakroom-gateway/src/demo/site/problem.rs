@@ -72,7 +72,7 @@ impl From<NoRoom> for Problem {
 impl From<Unchecked> for Problem {
     fn from(unchecked: Unchecked) -> Self {
         match unchecked {
-            Unchecked::Busy => {
+            Unchecked::Busy | Unchecked::Away => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", sentence(unchecked))
             }
             Unchecked::Broken => {

@@ -5,11 +5,11 @@ use cloakroom::{Error, Info, Key, Session};
 use serde::Deserialize;
 
 use super::Site;
-use super::device;
 use super::page::{Mine, View};
 use super::shop::{CART, VISITS};
 use super::trail::{self, Did};
 use super::users::Unchecked;
+use crate::pages::{Language, device};
 
 /// A name and a password. Not printable, not even for debugging.
 #[derive(Deserialize)]
@@ -113,7 +113,7 @@ pub(super) async fn sessions_of(site: &Site, session: &Session) -> Result<Vec<Mi
 fn mine(info: &Info, current: Option<Key>) -> Mine {
     Mine {
         key: info.key().to_string(),
-        device: device::describe(&info.device().unwrap_or_default()),
+        device: device::describe(&info.device().unwrap_or_default(), Language::English),
         address: info.address(),
         created_at: info.created_at(),
         last_accessed: info.last_accessed(),

@@ -5,7 +5,8 @@ use maud::{Markup, html};
 
 use super::{Mine, View};
 use crate::demo::site::Node;
-use crate::demo::site::when::{ago, rfc3339};
+use crate::pages::Language;
+use crate::pages::when::{ago, rfc3339};
 
 /// What can be put into the cart by a click.
 const OFFERED: [&str; 3] = ["tea", "biscuits", "honey"];
@@ -200,5 +201,5 @@ fn session(view: &View, mine: &Mine) -> Markup {
 }
 
 fn time(now: Timestamp, then: Timestamp) -> Markup {
-    html! { time datetime=(rfc3339(then)) { (ago(now, then)) } }
+    html! { time datetime=(rfc3339(then)) { (ago(Language::English, now, then)) } }
 }

@@ -1,5 +1,7 @@
 //! What kind of device a User-Agent header speaks of, for people to recognise their own.
 
+use super::Language;
+
 /// Tokens of the header and the browser that they tell. The first that is found counts, because
 /// most browsers also name those that they descend from.
 const BROWSERS: [(&str, &str); 9] = [
@@ -24,14 +26,17 @@ const SYSTEMS: [(&str, &str); 7] = [
 ];
 
 /// Describes a device in a few words, such as `Chrome on Linux`.
-pub(crate) fn describe(user_agent: &str) -> String {
+pub(crate) fn describe(user_agent: &str, language: Language) -> String {
     let find = |table: &[(&str, &'static str)]| {
         table.iter().find(|(token, _)| user_agent.contains(token)).map(|(_, name)| *name)
     };
     match (find(&BROWSERS), find(&SYSTEMS)) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), Some(system)) => match language {
+            Language::English => format!("{browser} on {system}"),
+            Language::Chinese => format!("{system} 上的 {browser}"),
+        },
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
-        (None, None) => "An unknown device".to_owned(),
+        (None, None) => language.say("An unknown device", "未知设备").to_owned(),
     }
 }
 
@@ -65,7 +70,14 @@ mod tests {
             ("curl/8.5.0", "curl"),
             ("", "An unknown device"),
         ] {
-            assert_eq!(describe(user_agent), device);
+            assert_eq!(describe(user_agent, Language::English), device);
         }
+    }
+
+    #[test]
+    fn the_order_of_words_is_the_language_s_own() {
+        let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+        assert_eq!(describe(firefox, Language::Chinese), "Linux 上的 Firefox");
+        assert_eq!(describe("", Language::Chinese), "未知设备");
     }
 }

@@ -1,4 +1,4 @@
-//! The signals that the demo answers to.
+//! The signals that commands answer to.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

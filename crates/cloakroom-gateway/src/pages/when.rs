@@ -4,18 +4,22 @@ use std::time::{Duration, SystemTime};
 
 use cloakroom::Timestamp;
 
+use super::Language;
+
 /// How long ago something was, roughly.
-pub(crate) fn ago(now: Timestamp, then: Timestamp) -> String {
+pub(crate) fn ago(language: Language, now: Timestamp, then: Timestamp) -> String {
     let seconds = now.since(then).as_secs();
-    match seconds {
-        0..=9 => "just now".to_owned(),
-        10..=59 => format!("{seconds} seconds ago"),
-        60..=119 => "a minute ago".to_owned(),
-        120..=3599 => format!("{} minutes ago", seconds / 60),
-        3600..=7199 => "an hour ago".to_owned(),
-        7200..=86_399 => format!("{} hours ago", seconds / 3600),
-        86_400..=172_799 => "a day ago".to_owned(),
-        _ => format!("{} days ago", seconds / 86_400),
+    let (count, one, several, chinese) = match seconds {
+        0..=9 => return language.say("just now", "刚刚").to_owned(),
+        10..=59 => (seconds, "a second ago", "seconds ago", "秒前"),
+        60..=3599 => (seconds / 60, "a minute ago", "minutes ago", "分钟前"),
+        3600..=86_399 => (seconds / 3600, "an hour ago", "hours ago", "小时前"),
+        _ => (seconds / 86_400, "a day ago", "days ago", "天前"),
+    };
+    match (language, count) {
+        (Language::Chinese, _) => format!("{count} {chinese}"),
+        (Language::English, 1) => one.to_owned(),
+        (Language::English, _) => format!("{count} {several}"),
     }
 }
 
@@ -44,9 +48,11 @@ mod tests {
             (200_000, "2 days ago"),
         ] {
             let then = Timestamp::from_millis(now.millis() - seconds * 1000);
-            assert_eq!(ago(now, then), told);
+            assert_eq!(ago(Language::English, now, then), told);
         }
-        assert_eq!(ago(now, now + Duration::from_secs(60)), "just now");
+        assert_eq!(ago(Language::English, now, now + Duration::from_secs(60)), "just now");
+        let then = Timestamp::from_millis(now.millis() - 7_200_000);
+        assert_eq!(ago(Language::Chinese, now, then), "2 小时前");
     }
 
     #[test]

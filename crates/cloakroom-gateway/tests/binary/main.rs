@@ -12,6 +12,7 @@ mod browser;
 mod cli;
 mod edges;
 mod fresh;
+mod gateway;
 mod nodes;
 mod redis;
 mod stores;

@@ -1,0 +1,36 @@
+//! What a gateway says at its start.
+
+use crate::config::Config;
+use crate::login::users::{Name, Password};
+use crate::serve::Door;
+use crate::terminal;
+
+/// Says what is worth a second look in a configuration that can be used.
+pub(super) fn warn(warnings: &[String]) {
+    for warning in warnings {
+        terminal::complain(&format!("warning: {warning}"));
+    }
+}
+
+/// Says where the gateway is, where sessions are kept, and who the first user is.
+pub(super) fn say(config: &Config, doors: &[Door], admin: Option<(Name, Password)>) {
+    terminal::say("Cloakroom gateway.\n");
+    for (door, listen) in doors.iter().zip(&config.listen) {
+        let scheme = if listen.tls.is_some() { "https" } else { "http" };
+        let address = door.address().unwrap_or(listen.address);
+        terminal::say(&format!("  At       {scheme}://{address}"));
+    }
+    for upstream in &config.upstreams {
+        let servers: Vec<String> = upstream.servers.iter().map(ToString::to_string).collect();
+        terminal::say(&format!("  To       {} ({})", servers.join(", "), upstream.name));
+    }
+    terminal::say(&format!("  Store    {}", config.store));
+    if let Some((name, password)) = admin {
+        terminal::say(&format!(
+            "\nThere was no user yet. Sign in as `{}` with the password `{}`; it is not shown again.",
+            name.as_str(),
+            password.reveal(),
+        ));
+    }
+    terminal::say("\nCtrl-C ends it.");
+}

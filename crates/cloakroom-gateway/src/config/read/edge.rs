@@ -1,0 +1,82 @@
+//! `[listen]`, `[limits]` and `[forward_auth]`: the side that clients and proxies see.
+
+use std::net::SocketAddr;
+
+use cloakroom::Network;
+use toml::de::DeValue;
+
+use crate::config::section::Section;
+use crate::config::surroundings::Surroundings;
+use crate::config::trouble::Bad;
+use crate::config::{DEFAULT_ADDRESS, words};
+use crate::serve::{Limits, Listen, TlsFiles};
+
+/// More connections than a machine has.
+const MOST_CONNECTIONS: u64 = 10_000_000;
+const MOST_HEADERS: u64 = 1_000;
+
+/// Where to listen.
+pub(super) fn listen(sections: Vec<Section<'_>>, around: Surroundings<'_>) -> Vec<Listen> {
+    if sections.is_empty() {
+        return vec![Listen { address: DEFAULT_ADDRESS, tls: None }];
+    }
+    let mut all: Vec<Listen> = Vec::new();
+    for section in sections {
+        let address = section.required("address", "\"127.0.0.1:8080\"", address);
+        let file = |value| around.file(words::text(value)?);
+        let (certificates, key) = (section.get("certificates", file), section.get("key", file));
+        let named = ["certificates", "key"].map(|key| !section.values(key).is_empty());
+        if named[0] != named[1] {
+            let bad = Bad::new("for TLS both `certificates` and `key` are needed");
+            section.notes.error(&section.span, bad.help("name two files in PEM"));
+        }
+        let tls = certificates.zip(key).map(|(certificates, key)| TlsFiles { certificates, key });
+        if let Some(address) = address {
+            if all.iter().any(|other| other.address == address.value) {
+                section.notes.error(&address.span, Bad::new("this address is listened at already"));
+            }
+            all.push(Listen { address: address.value, tls });
+        }
+        section.close();
+    }
+    all
+}
+
+fn address(value: &DeValue<'_>) -> Result<SocketAddr, Bad> {
+    words::text(value)?.parse().map_err(|_| {
+        Bad::new("this is no address to listen at").help(
+            "write an address and a port, such as \"127.0.0.1:8080\", or \"[::]:443\" for all",
+        )
+    })
+}
+
+/// What one client can take.
+pub(super) fn limits(section: Section<'_>) -> Limits {
+    let usual = Limits::default();
+    let limits = Limits {
+        connections: section
+            .get("connections", words::number(1, MOST_CONNECTIONS))
+            .unwrap_or(usual.connections),
+        head: section.get("head", words::duration).unwrap_or(usual.head),
+        keep_alive: section.get("keep_alive", words::duration).unwrap_or(usual.keep_alive),
+        head_bytes: section.get("head_bytes", words::small_size).unwrap_or(usual.head_bytes),
+        headers: section.get("headers", words::number(1, MOST_HEADERS)).unwrap_or(usual.headers),
+        drain: section.get("drain", words::or_none).unwrap_or(usual.drain),
+        unready_first: section.get("unready_first", words::or_none).unwrap_or(usual.unready_first),
+        ..usual
+    };
+    section.close();
+    limits
+}
+
+/// Who may ask for verdicts.
+pub(super) fn forward_auth(section: Section<'_>) -> Vec<Network> {
+    let from = section.list("from", words::network);
+    if section.values("from").is_empty() {
+        let bad = Bad::new("`from` is missing in [forward_auth]");
+        let help = "write `from = [\"10.0.0.0/8\"]`: the addresses of the proxies that may ask";
+        section.notes.error(&section.span, bad.help(help));
+    }
+    section.close();
+    from.into_iter().map(|at| at.value).collect()
+}

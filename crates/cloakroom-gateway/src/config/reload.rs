@@ -1,0 +1,221 @@
+//! Takes up a file that has changed, if it is good; else the configuration before stays in force.
+
+use std::future::pending;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::{Config, Loaded, meant, text};
+
+/// How often is looked whether the file has changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Watches a configuration's file.
+pub(crate) struct Reload {
+    path: PathBuf,
+    seen: Option<Stamp>,
+    /// What the file said when it was read last.
+    text: Option<String>,
+    start: Start,
+    look: Interval,
+    hangup: Option<Signal>,
+}
+
+/// What changes about a file when it is written, or when another is put in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stamp {
+    modified: (i64, i64),
+    changed: (i64, i64),
+    length: u64,
+    file: (u64, u64),
+}
+
+/// The parts of a configuration that are taken up at the start only.
+#[derive(Debug)]
+struct Start(Config);
+
+impl Reload {
+    /// Watches the file at `path`, as it was loaded, from now on. Has to be called in a runtime.
+    pub(crate) fn of(path: &Path, loaded: &Loaded) -> io::Result<Self> {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            path: path.to_owned(),
+            // So that a change between the loading and now is found at the first look.
+            seen: None,
+            text: Some(loaded.source.text.clone()),
+            start: Start(loaded.config.clone()),
+            look,
+            hangup: Some(signal(SignalKind::hangup())?),
+        })
+    }
+
+    /// Completes with the next configuration that can be taken up. What is wrong with one that
+    /// cannot is logged, once. Nothing is lost where the future is dropped.
+    pub(crate) async fn next(&mut self) -> Config {
+        loop {
+            let asked = tokio::select! {
+                _ = self.look.tick() => false,
+                () = hung_up(&mut self.hangup) => true,
+            };
+            if let Some(config) = self.look_again(asked) {
+                return config;
+            }
+        }
+    }
+
+    /// The file's configuration, if it has changed, or if somebody `asked`, and if it is good.
+    fn look_again(&mut self, asked: bool) -> Option<Config> {
+        let stamp = Stamp::of(&self.path);
+        if stamp == self.seen && !asked {
+            return None;
+        }
+        self.seen = stamp;
+        let (path, start) = (self.path.display(), &self.start);
+        let written = text(&self.path);
+        if let Ok(written) = &written {
+            if self.text.as_ref() == Some(written) && !asked {
+                return None;
+            }
+            self.text = Some(written.clone());
+        }
+        match written.and_then(|text| meant(&self.path, text)) {
+            Ok(Loaded { config, warnings, .. }) => {
+                warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                let parts = start.changed(&config);
+                if parts.is_empty() {
+                    return Some(config);
+                }
+                tracing::error!(
+                    "{path} has changed in what is taken up at the start only: {}. All of it stays \
+                     as it was; restart cloakroom to take it up",
+                    parts.join(", "),
+                );
+            }
+            Err(bad) => tracing::error!(
+                "{path} has changed and cannot be used; the configuration before stays in force\n{bad}"
+            ),
+        }
+        None
+    }
+}
+
+/// Completes when a hangup is heard.
+async fn hung_up(hangup: &mut Option<Signal>) {
+    if let Some(signal) = hangup
+        && signal.recv().await.is_some()
+    {
+        return;
+    }
+    pending().await
+}
+
+impl Stamp {
+    /// The stamp of a file; `None` where there is none.
+    fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self {
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            length: metadata.len(),
+            file: (metadata.dev(), metadata.ino()),
+        })
+    }
+}
+
+/// The file's text may hold passwords.
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reload({})", self.path.display())
+    }
+}
+
+impl Start {
+    /// What of it a new configuration has otherwise, as the file calls it.
+    fn changed(&self, new: &Config) -> Vec<&'static str> {
+        let old = &self.0;
+        let parts = [
+            ("[store]", old.store != new.store || old.sweep_every != new.sweep_every),
+            ("[session]", old.policy != new.policy),
+            ("[session.cookie]", old.cookie != new.cookie),
+            ("[[listen]]", old.listen != new.listen),
+            ("workers", old.workers != new.workers),
+            ("users in [login]", old.login.users != new.login.users),
+        ];
+        parts.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "[[upstream]]\nname = \"a\"\nservers = [\"http://127.0.0.1:1\"]\n\
+                         [[rule]]\npath = \"/**\"\naccess = \"login\"\n";
+
+    fn watched(folder: &Path) -> Reload {
+        let path = folder.join("cloakroom.toml");
+        fs::write(&path, FIRST).unwrap();
+        let mut watch = Reload::of(&path, &Config::load(&path).unwrap()).unwrap();
+        assert!(watch.look_again(false).is_none(), "it is as it was loaded");
+        watch
+    }
+
+    fn rewrite(watch: &Reload, text: &str) {
+        let new = watch.path.with_extension("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, &watch.path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_is_taken_up_once_and_a_bad_one_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = watched(folder.path());
+        assert!(watch.look_again(false).is_none(), "nothing has changed");
+        rewrite(&watch, &FIRST.replace("login", "deny"));
+        let config = watch.look_again(false).unwrap();
+        assert_eq!(config.rules.iter().next().unwrap().access, crate::access::Access::Deny);
+        assert!(watch.look_again(false).is_none(), "it is taken up already");
+        assert!(watch.look_again(true).is_some(), "somebody asked for it");
+        rewrite(&watch, &FIRST.replace("login", "logn"));
+        assert!(watch.look_again(false).is_none());
+        fs::remove_file(&watch.path).unwrap();
+        assert!(watch.look_again(false).is_none(), "it is away");
+        rewrite(&watch, FIRST);
+        assert!(watch.look_again(false).is_some(), "it is back, and good");
+    }
+
+    #[tokio::test]
+    async fn the_next_configuration_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = watched(folder.path());
+        rewrite(&watch, &FIRST.replace("\"a\"", "\"b\""));
+        assert_eq!(&*watch.next().await.upstreams[0].name, "b");
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_up_at_the_start_only_is_refused_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = watched(folder.path());
+        for (part, text) in [
+            ("[store]", "[store]\nurl = \"memory:\"\n"),
+            ("[store]", "[store]\nurl = \"sqlite://sessions.db\"\nsweep = \"5s\"\n"),
+            ("[session]", "[session]\nidle = \"5m\"\n"),
+            ("[session.cookie]", "[session.cookie]\nname = \"x\"\n"),
+            ("[session.cookie]", "[session]\ntoken_header = \"x-token\"\n"),
+            ("[[listen]]", "[listen]\naddress = \"127.0.0.1:9\"\n"),
+            ("workers", "workers = 3\n"),
+            ("users in [login]", "[login]\nusers = \"sqlite://other.db\"\n"),
+        ] {
+            rewrite(&watch, &format!("{text}{FIRST}"));
+            let new = Config::load(&watch.path).unwrap().config;
+            assert!(watch.start.changed(&new).contains(&part), "{text}");
+            assert!(watch.look_again(false).is_none(), "{text}");
+        }
+        rewrite(&watch, &format!("[login]\nbind = \"exact\"\n{FIRST}"));
+        assert!(watch.look_again(false).is_some());
+    }
+}

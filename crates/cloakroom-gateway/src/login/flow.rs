@@ -1,0 +1,178 @@
+//! Logins that are under way: where each of a browser's tabs wanted to go. They are kept on the
+//! server, in one record for each browser.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cloakroom::{Entry, Kind, Sessions, Slot, Timestamp};
+type Result<T, E = cloakroom::Error> = std::result::Result<T, E>;
+use http::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::cookie::Cookie;
+use super::random;
+
+pub(crate) const COOKIE: &str = "cloakroom-flow";
+const UNDER_WAY: Slot<UnderWay> = Slot::new("flows");
+/// How long a login may take.
+const LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// The most logins that a browser has under way; the oldest make room.
+const MOST_FLOWS: usize = 8;
+/// How often somebody who is signed in is sent back to where they came from, in
+/// [`TO_AND_FRO`], before it is taken for a loop.
+const MOST_RETURNS: usize = 4;
+const TO_AND_FRO: Duration = Duration::from_secs(30);
+
+/// A browser's logins.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct UnderWay {
+    /// The newest last.
+    flows: Vec<Flow>,
+    /// When somebody was sent back without a login, in milliseconds since the Unix epoch.
+    returns: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Flow {
+    id: String,
+    /// Where it leads: checked before it came in here.
+    to: String,
+}
+
+impl UnderWay {
+    /// Begins a login that leads to `to`, and returns its id. Where one to there is under way, it is
+    /// that one.
+    fn begin(&mut self, id: &str, to: &str) -> String {
+        let known = self.flows.iter().position(|flow| flow.to == to);
+        let flow = match known {
+            Some(index) => self.flows.remove(index),
+            None => Flow { id: id.to_owned(), to: to.to_owned() },
+        };
+        let id = flow.id.clone();
+        self.flows.push(flow);
+        let excess = self.flows.len().saturating_sub(MOST_FLOWS);
+        self.flows.drain(..excess);
+        id
+    }
+
+    /// Where a login leads.
+    fn leads_to(&self, id: &str) -> Option<&str> {
+        self.flows.iter().find(|flow| flow.id == id).map(|flow| &*flow.to)
+    }
+
+    /// Notes that somebody is sent back, unless that has come to a loop.
+    fn go_back(&mut self, now: Timestamp) -> bool {
+        let recent = |at: &u64| now.since(Timestamp::from_millis(*at)) < TO_AND_FRO;
+        self.returns.retain(recent);
+        if self.returns.len() >= MOST_RETURNS {
+            return false;
+        }
+        self.returns.push(now.millis());
+        true
+    }
+}
+
+/// All browsers' logins.
+#[derive(Clone, Debug)]
+pub(super) struct Flows {
+    sessions: Sessions,
+    cookie: Cookie,
+}
+
+/// One browser, known by a cookie.
+#[derive(Clone, Debug)]
+pub(super) struct Browser {
+    id: String,
+    entry: Entry,
+    /// The cookie to set, where it has none.
+    pub(super) cookie: Option<HeaderValue>,
+}
+
+impl Flows {
+    pub(super) fn new(sessions: Sessions, insecure_plain_http: bool) -> Self {
+        Self { sessions, cookie: Cookie::new(COOKIE, insecure_plain_http) }
+    }
+
+    pub(super) fn cookie_name(&self) -> &str {
+        self.cookie.name()
+    }
+
+    /// The browser that asks. One that was not here before becomes known by a cookie that lasts until
+    /// it is closed; nothing is stored by that.
+    pub(super) fn browser(&self, headers: &HeaderMap) -> Browser {
+        let known = self.cookie.read(headers).filter(|id| random::is_id(id)).map(str::to_owned);
+        let (id, cookie) = match known {
+            Some(id) => (id, None),
+            None => {
+                let id = random::id();
+                let cookie = self.cookie.set(&id, None);
+                (id, cookie)
+            }
+        };
+        Browser { entry: self.sessions.entry(Kind::Flow, &id, LIFETIME), id, cookie }
+    }
+}
+
+impl Browser {
+    /// Begins a login that leads to `to`; its id.
+    pub(super) async fn begin(&self, to: &str) -> Result<String> {
+        let id = random::id();
+        self.entry.update(UNDER_WAY, |under_way| under_way.begin(&id, to)).await
+    }
+
+    /// Where a login leads; `None` for one that is over, or another browser's.
+    pub(super) async fn leads_to(&self, id: &str) -> Result<Option<String>> {
+        if self.cookie.is_some() || !random::is_id(id) {
+            return Ok(None);
+        }
+        let under_way = self.entry.get(UNDER_WAY).await?.unwrap_or_default();
+        Ok(under_way.leads_to(id).map(str::to_owned))
+    }
+
+    /// Notes that somebody who is signed in is sent back; `false` where that has come to a loop.
+    pub(super) async fn go_back(&self, now: Timestamp) -> Result<bool> {
+        self.entry.update(UNDER_WAY, |under_way| under_way.go_back(now)).await
+    }
+
+    /// What a form of ours sends along, and no page elsewhere can know.
+    pub(super) fn mark(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&Sha256::digest(format!("form {}", self.id))[..12])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(under_way: &UnderWay) -> Vec<&str> {
+        under_way.flows.iter().map(|flow| &*flow.id).collect()
+    }
+
+    #[test]
+    fn the_oldest_logins_make_room() {
+        let mut under_way = UnderWay::default();
+        for n in 0..12 {
+            let begun = under_way.begin(&n.to_string(), &format!("/{n}"));
+            assert_eq!(begun, n.to_string());
+        }
+        assert_eq!(ids(&under_way), ["4", "5", "6", "7", "8", "9", "10", "11"]);
+        assert_eq!(under_way.leads_to("3"), None);
+        assert_eq!(under_way.leads_to("11"), Some("/11"));
+        assert_eq!(under_way.begin("new", "/5"), "5", "one to the same place is the same");
+        assert_eq!(ids(&under_way), ["4", "6", "7", "8", "9", "10", "11", "5"]);
+    }
+
+    #[test]
+    fn a_loop_is_broken_and_a_person_is_not_held_up() {
+        let at = |seconds: u64| Timestamp::from_millis(1_000_000 + seconds * 1000);
+        let mut under_way = UnderWay::default();
+        let looping: Vec<bool> = (0..6).map(|_| under_way.go_back(at(0))).collect();
+        assert_eq!(looping, [true, true, true, true, false, false]);
+        assert!(!under_way.go_back(at(29)));
+        assert!(under_way.go_back(at(30)), "after a pause it is tried again");
+        let mut slow = UnderWay::default();
+        assert!((0..20).all(|turn| slow.go_back(at(turn * 10))));
+    }
+}

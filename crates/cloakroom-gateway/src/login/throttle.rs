@@ -1,0 +1,306 @@
+//! How fast passwords may be tried: counted for accounts and addresses, by all nodes together.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use cloakroom::{Entry, Error, Kind, Sessions, Slot, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Throttling;
+use super::users::Name;
+
+const LEVEL: Slot<Level> = Slot::new("level");
+/// How many times as often an account may be tried from everywhere together as from one network:
+/// what somebody has to muster who wants to keep its user out.
+const FROM_EVERYWHERE: u32 = 20;
+/// Bits of an IPv6 address that are one network: less is nobody's to choose, more is anybody's.
+const NETWORK_BITS: u32 = 64;
+
+/// Tries that are made at most so fast: a number at once, given back evenly over a time. This is
+/// the generic cell rate algorithm.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Rate {
+    at_once: u32,
+    window: Duration,
+}
+
+/// When all tries are given back: milliseconds since the Unix epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Level(u64);
+
+impl Rate {
+    fn window(&self) -> u64 {
+        u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// How long one try takes to be given back, in milliseconds.
+    fn each(&self) -> u64 {
+        (self.window() / u64::from(self.at_once.max(1))).max(1)
+    }
+
+    /// The level with one try more, or how long that has to wait.
+    fn charge(&self, Level(level): Level, now: Timestamp) -> Result<Level, Duration> {
+        let now = now.millis();
+        let charged = level.max(now).saturating_add(self.each());
+        match charged.saturating_sub(now).checked_sub(self.window()) {
+            None | Some(0) => Ok(Level(charged)),
+            Some(over) => Err(Duration::from_millis(over)),
+        }
+    }
+
+    /// The level with one try less.
+    fn refund(&self, Level(level): Level) -> Level {
+        Level(level.saturating_sub(self.each()))
+    }
+}
+
+/// Counts tries.
+#[derive(Clone, Debug)]
+pub(super) struct Throttle {
+    sessions: Sessions,
+    settings: Throttling,
+}
+
+/// A try that was counted.
+#[derive(Debug)]
+pub(super) struct Try {
+    address: Counter,
+    /// For one account from one network.
+    both: Counter,
+    account: Counter,
+}
+
+#[derive(Debug)]
+struct Counter {
+    entry: Entry,
+    rate: Rate,
+}
+
+/// Why a try is not made.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// There were too many before.
+    For(Duration),
+    /// Nobody knows how many there were.
+    Unknown(Error),
+}
+
+impl Throttle {
+    pub(super) fn new(sessions: Sessions, settings: Throttling) -> Self {
+        Self { sessions, settings }
+    }
+
+    /// Counts a try, before anything is known of the password: the address first, then the account
+    /// from this network, then the account. One that is refused counts for none of those behind.
+    /// An account that is not there is counted like any other.
+    pub(super) async fn begin(
+        &self,
+        name: Option<&Name>,
+        address: Option<IpAddr>,
+    ) -> Result<Try, Held> {
+        let Throttling { account, address: from_one, window } = self.settings;
+        let (name, network) = (name.map_or("", Name::as_str), network(address));
+        // A name holds no line break, so that no two of these are alike.
+        let begun = Try {
+            address: self.counter(&format!("login from\n{network}"), from_one, window),
+            both: self.counter(&format!("login of\n{name}\nfrom\n{network}"), account, window),
+            account: self.counter(
+                &format!("login of\n{name}"),
+                account.saturating_mul(FROM_EVERYWHERE),
+                window,
+            ),
+        };
+        for counter in [&begun.address, &begun.both, &begun.account] {
+            counter.charge(self.sessions.now()).await?;
+        }
+        Ok(begun)
+    }
+
+    fn counter(&self, name: &str, at_once: u32, window: Duration) -> Counter {
+        let entry = self.sessions.entry(Kind::Throttle, name, window);
+        Counter { entry, rate: Rate { at_once, window } }
+    }
+}
+
+impl Try {
+    /// Takes the try back, as its password was right: it counts neither for the address nor for the
+    /// account, and the account's earlier tries from this network are forgotten. What cannot be
+    /// taken back is given back in time.
+    pub(super) async fn was_right(self) {
+        let ends = async { self.both.entry.end().await.map(drop) };
+        let (one, two, three) =
+            futures_util::join!(self.address.refund(), self.account.refund(), ends);
+        for failed in [one, two, three].into_iter().filter_map(Result::err) {
+            tracing::debug!(error = %failed, "a right password stays counted as a try");
+        }
+    }
+}
+
+impl Counter {
+    async fn charge(&self, now: Timestamp) -> Result<(), Held> {
+        // Looked at first: while somebody is held, nothing is written, however often they come.
+        let level = self.entry.get(LEVEL).await.map_err(Held::Unknown)?.unwrap_or_default();
+        self.rate.charge(level, now).map_err(Held::For)?;
+        let charge = |level: &mut Level| {
+            self.rate.charge(*level, now).map(|charged| *level = charged)
+        };
+        self.entry.update(LEVEL, charge).await.map_err(Held::Unknown)?.map_err(Held::For)
+    }
+
+    async fn refund(&self) -> Result<(), Error> {
+        self.entry.update(LEVEL, |level| *level = self.rate.refund(*level)).await
+    }
+}
+
+/// What counts as one address.
+fn network(address: Option<IpAddr>) -> String {
+    match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) => address.to_string(),
+        Some(IpAddr::V6(address)) => {
+            let kept = u128::MAX << (128 - NETWORK_BITS);
+            format!("{}/{NETWORK_BITS}", std::net::Ipv6Addr::from_bits(address.to_bits() & kept))
+        }
+        None => "nowhere".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cloakroom::MemoryStore;
+
+    use super::*;
+
+    const SECOND: u64 = 1000;
+
+    fn rate(at_once: u32) -> Rate {
+        Rate { at_once, window: Duration::from_secs(60) }
+    }
+
+    #[test]
+    fn so_many_at_once_and_then_one_after_the_other() {
+        let rate = rate(4);
+        let now = Timestamp::from_millis(1_000_000);
+        let mut level = Level::default();
+        for _ in 0..4 {
+            level = rate.charge(level, now).unwrap();
+        }
+        assert_eq!(rate.charge(level, now), Err(Duration::from_secs(15)));
+        let later = |seconds: u64| Timestamp::from_millis(now.millis() + seconds * SECOND);
+        assert_eq!(rate.charge(level, later(14)), Err(Duration::from_secs(1)));
+        level = rate.charge(level, later(15)).unwrap();
+        assert_eq!(rate.charge(level, later(15)), Err(Duration::from_secs(15)));
+        // After a long time there are as many as in the beginning, and no more.
+        for _ in 0..4 {
+            level = rate.charge(level, later(1000)).unwrap();
+        }
+        assert!(rate.charge(level, later(1000)).is_err());
+        assert!(rate.charge(rate.refund(level), later(1000)).is_ok());
+    }
+
+    #[test]
+    fn no_setting_breaks_the_sum() {
+        let now = Timestamp::MAX;
+        for (at_once, window) in [(0, 0), (u32::MAX, 0), (0, u64::MAX), (u32::MAX, u64::MAX)] {
+            let rate = Rate { at_once, window: Duration::from_secs(window) };
+            let level = rate.charge(Level(u64::MAX), now);
+            let _ = (rate.refund(Level(0)), level, rate.charge(Level(0), Timestamp::EPOCH));
+        }
+        assert!(rate(0).charge(Level(0), now).is_ok(), "none at once would let nobody in");
+    }
+
+    #[test]
+    fn a_network_is_what_one_household_has() {
+        let of = |text: &str| network(Some(text.parse().unwrap()));
+        assert_eq!(of("192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(network(None), "nowhere");
+    }
+
+    fn two_nodes(settings: Throttling) -> [Throttle; 2] {
+        let store: Arc<dyn cloakroom::Store> = Arc::new(MemoryStore::new());
+        [(); 2].map(|()| {
+            let sessions = cloakroom::sessions(Arc::clone(&store)).build().unwrap();
+            Throttle::new(sessions, settings)
+        })
+    }
+
+    const FEW: Throttling =
+        Throttling { account: 2, address: 5, window: Duration::from_secs(3600) };
+
+    async fn tries(throttle: &Throttle, name: &str, address: &str) -> bool {
+        let name = Name::parse(name).ok();
+        match throttle.begin(name.as_ref(), Some(address.parse().unwrap())).await {
+            Ok(_) => true,
+            Err(Held::For(wait)) => {
+                assert!(wait > Duration::ZERO);
+                false
+            }
+            Err(Held::Unknown(error)) => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn all_nodes_count_together() {
+        let [a, b] = two_nodes(FEW);
+        assert!(tries(&a, "alice", "192.0.2.1").await);
+        assert!(tries(&b, "alice", "192.0.2.1").await);
+        assert!(!tries(&a, "alice", "192.0.2.1").await);
+        assert!(!tries(&b, "alice", "192.0.2.1").await);
+        assert!(tries(&b, "bob", "192.0.2.1").await, "another account still may be tried");
+        assert!(tries(&b, "alice", "192.0.2.2").await, "its user elsewhere is not kept out");
+    }
+
+    #[tokio::test]
+    async fn an_address_cannot_go_through_all_accounts() {
+        let [a, _] = two_nodes(FEW);
+        let mut let_in = 0;
+        for n in 0..20 {
+            let_in += u32::from(tries(&a, &format!("user{n}"), "2001:db8::1").await);
+        }
+        assert_eq!(let_in, FEW.address);
+        assert!(!tries(&a, "user30", "2001:db8::ffff").await, "the same network");
+        assert!(tries(&a, "user30", "2001:db8:0:1::1").await);
+    }
+
+    #[tokio::test]
+    async fn an_account_cannot_be_tried_from_everywhere_for_ever() {
+        let [a, _] = two_nodes(FEW);
+        let mut let_in = 0;
+        for n in 0..60 {
+            let_in += u32::from(tries(&a, "alice", &format!("192.0.2.{n}")).await);
+        }
+        assert_eq!(let_in, FEW.account * FROM_EVERYWHERE);
+        // One network can do its own share of that alone, not keep the user out by itself.
+        let [b, _] = two_nodes(FEW);
+        for _ in 0..60 {
+            tries(&b, "alice", "192.0.2.1").await;
+        }
+        assert!(tries(&b, "alice", "192.0.2.2").await);
+    }
+
+    #[tokio::test]
+    async fn a_right_password_is_forgotten_as_a_try() {
+        let [a, _] = two_nodes(FEW);
+        let alice = Name::parse("alice").unwrap();
+        let address = Some("192.0.2.1".parse().unwrap());
+        for _ in 0..20 {
+            a.begin(Some(&alice), address).await.unwrap().was_right().await;
+        }
+        assert!(tries(&a, "bob", "192.0.2.1").await, "nor does it count for the address");
+        // A guesser does not get tries back by signing in with an account of their own.
+        let mallory = Name::parse("mallory").unwrap();
+        let mut guesses = 0;
+        for _ in 0..20 {
+            guesses += u32::from(tries(&a, "alice", "192.0.2.9").await);
+            let address = Some("192.0.2.9".parse().unwrap());
+            if let Ok(right) = a.begin(Some(&mallory), address).await {
+                right.was_right().await;
+            }
+        }
+        assert_eq!(guesses, FEW.account);
+    }
+}

@@ -1,0 +1,223 @@
+//! The table of users, in SQLite, PostgreSQL, MySQL or MariaDB.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::{AnyPoolOptions, AnyQueryResult, AnyRow};
+use sqlx::{AnyPool, AssertSqlSafe, Row};
+
+use super::{Account, Name};
+use crate::fault::{Fault, chain};
+
+/// Connections of a node to the users: one is used for a few milliseconds a login.
+const CONNECTIONS: u32 = 4;
+/// How long a login waits for a connection.
+const IN_TIME: Duration = Duration::from_secs(3);
+
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS cloakroom_users (
+    name VARCHAR(128) NOT NULL PRIMARY KEY,
+    password VARCHAR(255) NOT NULL,
+    roles TEXT NOT NULL,
+    disabled BIGINT NOT NULL,
+    edition BIGINT NOT NULL
+)";
+/// Every other collation takes some different names for the same.
+const CREATE_MYSQL: &str = "CREATE TABLE IF NOT EXISTS cloakroom_users (
+    name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
+    password VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    roles TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    disabled BIGINT NOT NULL,
+    edition BIGINT NOT NULL
+) ENGINE = InnoDB";
+const COLUMNS: &str = "SELECT name, password, roles, disabled, edition FROM cloakroom_users";
+
+/// The users' database.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pool: AnyPool,
+    kind: Kind,
+}
+
+/// Which SQL it speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Sqlite,
+    Postgres,
+    MySql,
+}
+
+type Asked<T> = Result<T, sqlx::Error>;
+
+impl Table {
+    /// Opens the database and makes the table where it is missing.
+    pub(super) async fn open(url: &str) -> Result<Self, Fault> {
+        sqlx::any::install_default_drivers();
+        let (kind, url, memory) = read(url)?;
+        let mut options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(IN_TIME);
+        if memory {
+            // Each connection would have a memory of its own, and take it along when it is closed.
+            options = options.max_connections(1).idle_timeout(None).max_lifetime(None);
+        }
+        let pool = options.connect(&url).await.map_err(|error| out_of_reach(&error))?;
+        let table = Self { pool, kind };
+        let create = if kind == Kind::MySql { CREATE_MYSQL } else { CREATE };
+        if table.run(create, &[]).await.is_err() {
+            // Another node may have made it at the same moment, which PostgreSQL takes for an error.
+            table.run(create, &[]).await.map_err(|error| out_of_reach(&error))?;
+        }
+        Ok(table)
+    }
+
+    /// A statement with `?` in the places of its values, as this database writes it.
+    fn statement(&self, text: &str) -> AssertSqlSafe<String> {
+        if self.kind != Kind::Postgres {
+            return AssertSqlSafe(text.to_owned());
+        }
+        let mut numbered = String::with_capacity(text.len() + 16);
+        for (number, part) in text.split('?').enumerate() {
+            if number > 0 {
+                numbered.push('$');
+                numbered.push_str(&number.to_string());
+            }
+            numbered.push_str(part);
+        }
+        AssertSqlSafe(numbered)
+    }
+
+    async fn run(&self, text: &str, values: &[Value<'_>]) -> Asked<AnyQueryResult> {
+        let mut query = sqlx::query(self.statement(text));
+        for value in values {
+            query = match *value {
+                Value::Text(text) => query.bind(text.to_owned()),
+                Value::Number(number) => query.bind(number),
+            };
+        }
+        query.execute(&self.pool).await
+    }
+
+    pub(super) async fn find(&self, name: &str) -> Asked<Option<Account>> {
+        let text = format!("{COLUMNS} WHERE name = ?");
+        let query = sqlx::query(self.statement(&text)).bind(name.to_owned());
+        query.fetch_optional(&self.pool).await?.as_ref().map(account).transpose()
+    }
+
+    pub(super) async fn all(&self) -> Asked<Vec<Account>> {
+        let query = sqlx::query(self.statement(&format!("{COLUMNS} ORDER BY name")));
+        query.fetch_all(&self.pool).await?.iter().map(account).collect()
+    }
+
+    /// Whether there is any user at all.
+    pub(super) async fn is_empty(&self) -> Asked<bool> {
+        let query = sqlx::query(self.statement("SELECT name FROM cloakroom_users LIMIT 1"));
+        Ok(query.fetch_optional(&self.pool).await?.is_none())
+    }
+
+    /// Adds a user; `false` where the name is taken.
+    pub(super) async fn add(&self, name: &Name, hash: &str, roles: &[String]) -> Asked<bool> {
+        let roles = roles.join(" ");
+        let text = "INSERT INTO cloakroom_users (name, password, roles, disabled, edition) \
+                    VALUES (?, ?, ?, 0, 1)";
+        let values = [Value::Text(name.as_str()), Value::Text(hash), Value::Text(&roles)];
+        match self.run(text, &values).await {
+            Ok(_) => Ok(true),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes a column of a user; `false` where there is none. Whoever signs in at this moment
+    /// notices by the edition.
+    pub(super) async fn set(&self, name: &Name, column: Column<'_>) -> Asked<bool> {
+        let (text, value) = match column {
+            Column::Password(hash) => ("password", Value::Text(hash)),
+            Column::Roles(roles) => ("roles", Value::Text(roles)),
+            Column::Disabled(disabled) => ("disabled", Value::Number(disabled.into())),
+        };
+        let text =
+            format!("UPDATE cloakroom_users SET {text} = ?, edition = edition + 1 WHERE name = ?");
+        let done = self.run(&text, &[value, Value::Text(name.as_str())]).await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Keeps a better hash of the same password, unless the user was changed meanwhile.
+    pub(super) async fn improve(&self, account: &Account, hash: &str) -> Asked<()> {
+        let text = "UPDATE cloakroom_users SET password = ? WHERE name = ? AND edition = ?";
+        let name = Value::Text(&account.name);
+        self.run(text, &[Value::Text(hash), name, Value::Number(account.edition)]).await.map(drop)
+    }
+}
+
+/// What a statement is given.
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+/// What of a user is changed, and to what.
+#[derive(Clone, Copy)]
+pub(super) enum Column<'a> {
+    Password(&'a str),
+    Roles(&'a str),
+    Disabled(bool),
+}
+
+fn account(row: &AnyRow) -> Asked<Account> {
+    let roles: String = row.try_get(2)?;
+    Ok(Account {
+        name: row.try_get(0)?,
+        hash: row.try_get::<String, _>(1)?.into(),
+        roles: roles.split_ascii_whitespace().map(str::to_owned).collect(),
+        disabled: row.try_get::<i64, _>(3)? != 0,
+        edition: row.try_get(4)?,
+    })
+}
+
+/// The database that an URL names, and its URL as the driver takes it. Nothing of one that is not
+/// understood is repeated: it may hold a password.
+fn read(url: &str) -> Result<(Kind, String, bool), Fault> {
+    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
+    match &*scheme.to_ascii_lowercase() {
+        "memory" => Ok((Kind::Sqlite, "sqlite::memory:".to_owned(), true)),
+        "sqlite" => sqlite(rest).map(|url| (Kind::Sqlite, url, false)),
+        "postgres" | "postgresql" => Ok((Kind::Postgres, url.to_owned(), false)),
+        "mysql" | "mariadb" => Ok((Kind::MySql, url.to_owned(), false)),
+        _ => Err(Fault::usage("the users' database begins with none of sqlite:, postgres:, mysql: and mariadb:")
+            .hint("users are kept in SQL; where sessions are not, name another database for them")),
+    }
+}
+
+/// An SQLite file's address; the file is made, for its owner's eyes only, where it is missing.
+fn sqlite(rest: &str) -> Result<String, Fault> {
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() || path.contains(['?', '#', '\0']) {
+        return Err(Fault::usage("expected sqlite://path, without ? and #"));
+    }
+    let broken = |error| Fault::new(format!("the file of the users cannot be used: {error}"));
+    let path = std::path::absolute(path).map_err(broken)?;
+    make(&path).map_err(broken)?;
+    let path = path.to_str().ok_or_else(|| Fault::usage("the path is not valid Unicode"))?;
+    Ok(format!("sqlite://{}?mode=rw", path.replace('%', "%25")))
+}
+
+fn make(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        // One that is there is not opened here: closing it would drop SQLite's locks on it.
+        _ => Ok(()),
+    }
+}
+
+fn out_of_reach(error: &sqlx::Error) -> Fault {
+    // What the driver says of an URL may repeat a part of it.
+    let said = match error {
+        sqlx::Error::Configuration(_) => "its address cannot be read".to_owned(),
+        other => chain(other),
+    };
+    Fault::new(format!("the users' database cannot be used: {said}"))
+}

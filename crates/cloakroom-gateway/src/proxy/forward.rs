@@ -1,0 +1,244 @@
+//! Forwards one request: chooses a server, sends it there, and tries another where that can do no
+//! harm.
+
+mod attempt;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use cloakroom::PeerAddr;
+use http::header::{CONNECTION, COOKIE, HOST, SET_COOKIE, TE, UPGRADE};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Scheme as UriScheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use hyper::upgrade::OnUpgrade;
+
+use self::attempt::{Lost, Why, attempt};
+use super::balance::Key;
+use super::body::{Cut, Download, Upload};
+use super::headers::{Borders, Client, TRAILERS, Wish, wish};
+use super::server::Server;
+use super::upstream::{Lead, Upstream};
+use super::{Balance, Scheme, upgrade};
+use crate::pages::Problem;
+use crate::serve::Seat;
+
+/// A request on its way to an upstream.
+#[derive(Debug)]
+pub(super) struct Errand<'p> {
+    /// The path in its one spelling.
+    pub(super) path: &'p str,
+    pub(super) request: Request<Body>,
+    pub(super) identity: Vec<(HeaderName, HeaderValue)>,
+    pub(super) affinity: Option<String>,
+    pub(super) client: Option<IpAddr>,
+    pub(super) https: bool,
+}
+
+/// What is sent, to whichever server.
+struct Going {
+    method: Method,
+    target: PathAndQuery,
+    headers: HeaderMap,
+    /// The client's.
+    host: Option<HeaderValue>,
+    wish: Wish,
+}
+
+/// Forwards a request, and completes with the head of its response.
+pub(super) async fn forward(
+    upstream: &Upstream,
+    borders: &Borders,
+    errand: Errand<'_>,
+) -> Result<Response<Body>, Problem> {
+    let Errand { path, request, identity, affinity, client, https } = errand;
+    let (mut parts, body) = request.into_parts();
+    let most = upstream.settings.most_body;
+    if most.is_some_and(|most| http_body::Body::size_hint(&body).lower() > most) {
+        return Err(Problem::TooLarge);
+    }
+    let upload = Upload::new(body, most, upstream.settings.timeouts.body_idle);
+    let cookie = affinity_cookie(upstream).and_then(|name| brought(&parts.headers, name));
+    let lead = Lead { key: key(upstream, affinity, client), cookie: cookie.as_deref() };
+    let ours = parts.extensions.remove::<OnUpgrade>();
+    let seat = parts.extensions.remove::<Seat>();
+    let going = prepare(upstream, borders, parts, path, https, identity)?;
+    let (mut response, server) = deliver(upstream, &going, upload, lead).await?;
+    let switched = upgrade::switch(&mut response, &going.wish, ours, seat)?;
+    borders.outbound(response.headers_mut(), affinity_cookie(upstream));
+    if let Some(protocol) = switched {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(UPGRADE, protocol);
+    }
+    if let Some(name) = affinity_cookie(upstream)
+        && !cookie.is_some_and(|cookie| server.id.is(&cookie))
+    {
+        set_affinity(response.headers_mut(), name, &server, https);
+    }
+    Ok(response.map(into_body))
+}
+
+fn into_body(download: Download) -> Body {
+    match http_body::Body::is_end_stream(&download) {
+        true => Body::empty(),
+        false => Body::new(download),
+    }
+}
+
+/// Sends it to one server after the other, until one answers or no other may be tried.
+async fn deliver(
+    upstream: &Upstream,
+    going: &Going,
+    upload: Upload,
+    lead: Lead<'_>,
+) -> Result<(Response<Download>, Arc<Server>), Problem> {
+    let progress = upload.progress();
+    let repeatable = progress.is_none() && going.method.is_idempotent();
+    let (mut upload, mut tried) = (Some(upload), Vec::new());
+    let mut problem = Problem::UpstreamAway;
+    let mut fresh = false;
+    while tried.len() <= upstream.settings.retries as usize {
+        let Some(server) = upstream.choose(lead, &tried).map(Arc::clone) else {
+            return Err(problem);
+        };
+        let request = going.request(&server, upstream.settings.keep_host, upload.take());
+        let sent = attempt(&server, &upstream.settings.timeouts, request, &going.wish, fresh);
+        let Lost { why, unsent } = match sent.await {
+            Ok(response) => return Ok((response, server)),
+            Err(lost) => lost,
+        };
+        if let Some(cut) = progress.as_ref().and_then(|progress| progress.cut()) {
+            return Err(upload_problem(cut));
+        }
+        problem = why.problem();
+        if why.is_the_servers() {
+            server.health.failed(Instant::now());
+        }
+        match unsent {
+            Some(request) => upload = Some((*request).into_body()),
+            None if repeatable && why != Why::Slow => {}
+            None => return Err(problem),
+        }
+        // A connection that had waited may have been closed at that moment: this says nothing of
+        // the server.
+        fresh = why == Why::Stale;
+        if !fresh {
+            tracing::warn!(server = %server.authority, "a server could not be reached, or broke off");
+            tried.push(server);
+        }
+    }
+    Err(problem)
+}
+
+fn prepare(
+    upstream: &Upstream,
+    borders: &Borders,
+    parts: Parts,
+    path: &str,
+    secure: bool,
+    identity: Vec<(HeaderName, HeaderValue)>,
+) -> Result<Going, Problem> {
+    let Parts { method, uri, version, mut headers, extensions, .. } = parts;
+    let wish = wish(&headers, version);
+    let host =
+        headers.remove(HOST).or_else(|| HeaderValue::from_str(uri.authority()?.as_str()).ok());
+    let peer = extensions.get().map(|PeerAddr(address)| *address);
+    let client = Client { peer, https: secure, host: host.as_ref(), version };
+    borders.inbound(&mut headers, &client, affinity_cookie(upstream));
+    for (name, value) in identity {
+        headers.insert(name, value);
+    }
+    let target = target(&uri, path).ok_or(Problem::BadRequest("the address is too long"))?;
+    Ok(Going { method, target, headers, host, wish })
+}
+
+/// The path that was permitted, and the query as it came.
+fn target(uri: &Uri, path: &str) -> Option<PathAndQuery> {
+    match (uri.path_and_query(), uri.query()) {
+        (Some(whole), _) if whole.path() == path => Some(whole.clone()),
+        (_, None) => path.parse().ok(),
+        (_, Some(query)) => PathAndQuery::try_from(format!("{path}?{query}")).ok(),
+    }
+}
+
+impl Going {
+    fn request(&self, server: &Server, keep_host: bool, upload: Option<Upload>) -> Request<Upload> {
+        let mut request = Request::new(upload.unwrap_or_default());
+        *request.method_mut() = self.method.clone();
+        *request.headers_mut() = self.headers.clone();
+        let host = self.host.as_ref().filter(|_| keep_host).unwrap_or(&server.host);
+        match server.settings.scheme {
+            Scheme::H2c => *request.uri_mut() = self.absolute(server, host),
+            Scheme::Http | Scheme::Https => {
+                *request.uri_mut() = self.target.clone().into();
+                self.connection(request.headers_mut());
+                request.headers_mut().insert(HOST, host.clone());
+            }
+        }
+        if self.wish.trailers {
+            request.headers_mut().insert(TE, TRAILERS);
+        }
+        request
+    }
+
+    /// Says what the next connection is to do, by HTTP/1.1.
+    fn connection(&self, headers: &mut HeaderMap) {
+        if let Some(protocol) = &self.wish.upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, protocol.clone());
+        } else if self.wish.trailers {
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        }
+    }
+
+    /// The address as HTTP/2 wants it.
+    fn absolute(&self, server: &Server, host: &HeaderValue) -> Uri {
+        let authority = host.to_str().ok().and_then(|host| host.parse().ok());
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(UriScheme::HTTP);
+        parts.authority = Some(authority.unwrap_or_else(|| server.authority.clone()));
+        parts.path_and_query = Some(self.target.clone());
+        Uri::from_parts(parts).unwrap_or_default()
+    }
+}
+
+fn upload_problem(cut: Cut) -> Problem {
+    match cut {
+        Cut::TooLarge => Problem::TooLarge,
+        Cut::Slow => Problem::BadRequest("the body did not go on in time"),
+        Cut::Broken => Problem::BadRequest("the body ended before its end"),
+    }
+}
+
+fn key(upstream: &Upstream, affinity: Option<String>, client: Option<IpAddr>) -> Option<Key> {
+    if upstream.settings.balance != Balance::Sticky {
+        return None;
+    }
+    let address = || client.map(|address| Key::of(address.to_string().as_bytes()));
+    affinity.map(|affinity| Key::of(affinity.as_bytes())).or_else(address)
+}
+
+fn affinity_cookie(upstream: &Upstream) -> Option<&str> {
+    match &upstream.settings.balance {
+        Balance::Cookie(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn brought(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
+    let lines = headers.get_all(COOKIE).into_iter();
+    lines
+        .flat_map(|line| cloakroom::cookies::values(line.as_bytes(), name))
+        .next()
+        .map(<[u8]>::to_vec)
+}
+
+fn set_affinity(headers: &mut HeaderMap, name: &str, server: &Server, https: bool) {
+    let secure = if https { "; Secure" } else { "" };
+    let cookie = format!("{name}={}; Path=/; HttpOnly; SameSite=Lax{secure}", server.id);
+    if let Ok(cookie) = HeaderValue::try_from(cookie) {
+        headers.append(SET_COOKIE, cookie);
+    }
+}

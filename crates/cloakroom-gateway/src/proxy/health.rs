@@ -1,0 +1,159 @@
+//! Whether a server is well: as its own requests show, and as checks do.
+
+mod check;
+
+pub(super) use check::watch;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After how many failures in a row a server is left in peace.
+const OUT_AFTER: u32 = 3;
+/// For how long at first; twice as long after each failed probe.
+const OUT_FIRST: Duration = Duration::from_secs(1);
+const OUT_MOST: Duration = Duration::from_secs(60);
+
+/// Whether a server gets requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Admits {
+    All,
+    /// The one that finds out whether it is well again.
+    Probe,
+    Nothing,
+}
+
+/// A server's health.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// Whether there is more to say than that all is well: most requests look no further.
+    troubled: AtomicBool,
+    state: Mutex<State>,
+    /// What checks say.
+    down: AtomicBool,
+}
+
+/// What a server's failures come to. Pure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct State {
+    failures: u32,
+    out_until: Option<Instant>,
+}
+
+impl State {
+    fn admits(self, now: Instant) -> Admits {
+        match self.out_until {
+            None => Admits::All,
+            Some(until) if now < until => Admits::Nothing,
+            Some(_) => Admits::Probe,
+        }
+    }
+
+    /// A probe is under way: for as long as it may take there is no other.
+    fn probing(self, now: Instant) -> Self {
+        Self { out_until: Some(now + OUT_FIRST), ..self }
+    }
+
+    /// `jitter`: between 0 and 1; servers that failed together are not probed together.
+    fn failed(self, now: Instant, jitter: f64) -> Self {
+        let failures = self.failures.saturating_add(1);
+        let Some(more) = failures.checked_sub(OUT_AFTER) else {
+            return Self { failures, out_until: None };
+        };
+        let out = OUT_FIRST.saturating_mul(2_u32.saturating_pow(more)).min(OUT_MOST);
+        Self { failures, out_until: Some(now + out.mul_f64(0.75 + jitter / 2.0)) }
+    }
+}
+
+impl Health {
+    /// Whether it gets a request now. Who is told to probe does so.
+    pub(super) fn admits(&self, now: impl FnOnce() -> Instant) -> Admits {
+        if self.down.load(Ordering::Relaxed) {
+            return Admits::Nothing;
+        }
+        if !self.troubled.load(Ordering::Acquire) {
+            return Admits::All;
+        }
+        self.with(|state| state.admits(now()))
+    }
+
+    /// A probe begins.
+    pub(super) fn probe(&self, now: Instant) {
+        self.with(|state| *state = state.probing(now));
+    }
+
+    /// It answered.
+    pub(super) fn succeeded(&self) {
+        if self.troubled.load(Ordering::Relaxed) {
+            self.with(|state| *state = State::default());
+            self.troubled.store(false, Ordering::Release);
+        }
+    }
+
+    /// It could not be reached, or broke off.
+    pub(super) fn failed(&self, now: Instant) {
+        self.with(|state| *state = state.failed(now, jitter()));
+        self.troubled.store(true, Ordering::Release);
+    }
+
+    /// Sets what checks say. Says whether that is news.
+    pub(super) fn set_down(&self, down: bool) -> bool {
+        self.down.swap(down, Ordering::AcqRel) != down
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn jitter() -> f64 {
+    let mut byte = [0];
+    // Without randomness there is no jitter.
+    _ = getrandom::fill(&mut byte);
+    f64::from(byte[0]) / 256.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_fails_on_is_left_in_peace_for_longer_and_longer() {
+        let now = Instant::now();
+        let mut state = State::default();
+        for _ in 1..OUT_AFTER {
+            state = state.failed(now, 0.5);
+            assert_eq!(state.admits(now), Admits::All);
+        }
+        let mut before = Duration::ZERO;
+        for _ in 0..5 {
+            state = state.failed(now, 0.5);
+            let out = state.out_until.unwrap() - now;
+            assert!(out > before);
+            assert_eq!(state.admits(now), Admits::Nothing);
+            assert_eq!(state.admits(now + out), Admits::Probe);
+            before = out;
+        }
+        for _ in 0..100 {
+            state = state.failed(now, 1.0);
+        }
+        assert!(state.out_until.unwrap() <= now + OUT_MOST.mul_f64(1.25));
+    }
+
+    #[test]
+    fn one_probe_is_sent_at_a_time_and_one_success_is_enough() {
+        let (now, health) = (Instant::now(), Health::default());
+        for _ in 0..OUT_AFTER {
+            health.failed(now);
+        }
+        let later = now + OUT_FIRST * 2;
+        assert_eq!(health.admits(|| now), Admits::Nothing);
+        assert_eq!(health.admits(|| later), Admits::Probe);
+        health.probe(later);
+        assert_eq!(health.admits(|| later), Admits::Nothing);
+        health.succeeded();
+        assert_eq!(health.admits(|| later), Admits::All);
+        health.set_down(true);
+        assert_eq!(health.admits(|| later), Admits::Nothing);
+    }
+}

@@ -1,0 +1,94 @@
+//! A connection to a server by HTTP/1.1. It is driven by whoever waits for its response, so that
+//! no other task has to be woken for it.
+
+use std::pin::Pin;
+use std::task::{Context, Waker};
+use std::time::Instant;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use super::body::Upload;
+use super::wire::Wire;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Lane {
+    sender: SendRequest<Upload>,
+    driver: Driver,
+    /// Since when nobody uses it.
+    pub(super) idle_since: Instant,
+}
+
+#[derive(Debug)]
+enum Driver {
+    Here(Box<Connection<TokioIo<Wire>, Upload>>),
+    /// It has a task of its own.
+    Task,
+    Closed,
+}
+
+pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
+
+impl Lane {
+    pub(super) async fn new(wire: Wire) -> hyper::Result<Box<Self>> {
+        let (sender, connection) = Builder::new().handshake(TokioIo::new(wire)).await?;
+        let driver = Driver::Here(Box::new(connection));
+        Ok(Box::new(Self { sender, driver, idle_since: Instant::now() }))
+    }
+
+    pub(super) const fn is_driven_here(&self) -> bool {
+        matches!(self.driver, Driver::Here(_) | Driver::Closed)
+    }
+
+    /// Does what can be done on the connection.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Driver::Here(connection) = &mut self.driver
+            && Pin::new(connection).poll(cx).is_ready()
+        {
+            self.driver = Driver::Closed;
+        }
+    }
+
+    /// Whether a request can be sent on it. One that its server has closed meanwhile is seen.
+    pub(super) fn is_open(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.sender.is_ready()
+    }
+
+    /// Lets the connection go on by itself from now on.
+    pub(super) fn detach(&mut self) {
+        if let Driver::Here(connection) = std::mem::replace(&mut self.driver, Driver::Task) {
+            // What goes wrong is told to whoever waits for the response.
+            tokio::spawn(async move { _ = connection.await });
+        }
+    }
+
+    /// The same, for a response that may switch protocols.
+    pub(super) fn detach_for_upgrade(&mut self) {
+        if let Driver::Here(connection) = std::mem::replace(&mut self.driver, Driver::Task) {
+            tokio::spawn(async move { _ = connection.with_upgrades().await });
+        }
+    }
+
+    /// Sends a request, and completes with the head of its response.
+    pub(super) async fn send(&mut self, request: Request<Upload>) -> Sent {
+        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        std::future::poll_fn(|cx| {
+            if matches!(self.driver, Driver::Task) {
+                return answer.as_mut().poll(cx);
+            }
+            self.drive(cx);
+            // Only the connection, which is driven from here, can wake it.
+            let answered = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            if answered.is_pending() && matches!(self.driver, Driver::Closed) {
+                cx.waker().wake_by_ref();
+            }
+            answered
+        })
+        .await
+    }
+}
