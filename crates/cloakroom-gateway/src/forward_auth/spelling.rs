@@ -80,6 +80,25 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_services_read_in_several_ways_is_not_plain() {
+        for path in [
+            "//internal",
+            "/a/../internal",
+            "/a/./internal",
+            "/a/%2e%2e/internal",
+            "/internal;x",
+            "/a/..;/internal",
+            "/internal%2fx",
+            "/internal\\x",
+            "/a%",
+            "/a%00",
+            "",
+        ] {
+            assert!(plain(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
     fn ordinary_paths_are_plain() {
         for path in [
             "/",

@@ -24,9 +24,7 @@ pub(super) fn holds(binding: Binding, kept: Option<&str>, asking: Option<IpAddr>
 
 fn prefix(address: IpAddr) -> IpAddr {
     match address {
-        IpAddr::V4(address) => {
-            IpAddr::V4((address.to_bits() & u32::MAX << (32 - V4_BITS)).into())
-        }
+        IpAddr::V4(address) => IpAddr::V4((address.to_bits() & u32::MAX << (32 - V4_BITS)).into()),
         IpAddr::V6(address) => {
             IpAddr::V6((address.to_bits() & u128::MAX << (128 - V6_BITS)).into())
         }

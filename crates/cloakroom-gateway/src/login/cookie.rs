@@ -60,7 +60,10 @@ mod tests {
         let set = cookie.set("x", None).unwrap();
         assert_eq!(set, "__Host-a=x; Path=/; SameSite=Lax; HttpOnly; Secure");
         assert!(set.is_sensitive());
-        assert_eq!(cookie.clear().unwrap(), "__Host-a=; Path=/; SameSite=Lax; HttpOnly; Max-Age=0; Secure");
+        assert_eq!(
+            cookie.clear().unwrap(),
+            "__Host-a=; Path=/; SameSite=Lax; HttpOnly; Max-Age=0; Secure"
+        );
         let plain = Cookie::new("a", true).set("x", Some(Duration::from_secs(9))).unwrap();
         assert_eq!(plain, "a=x; Path=/; SameSite=Lax; HttpOnly; Max-Age=9");
         assert_eq!(cookie.set("a\nb", None), None);

@@ -89,7 +89,11 @@ impl Desk {
             visitors: Visitors::new(keyring, insecure_plain_http),
             look: Look::read(&settings.theme)?,
             places: settings.places.as_deref().map(Places::open).transpose()?,
-            form_origins: settings.return_hosts.iter().map(|host| format!("https://{host}")).collect(),
+            form_origins: settings
+                .return_hosts
+                .iter()
+                .map(|host| format!("https://{host}"))
+                .collect(),
             sessions,
             settings,
             proxies,

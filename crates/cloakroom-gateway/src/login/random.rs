@@ -9,10 +9,7 @@ const ID: usize = 16;
 pub(crate) const ID_TEXT: usize = 22;
 
 /// Random bytes.
-#[allow(
-    clippy::expect_used,
-    reason = "a machine without randomness cannot keep anybody's session"
-)]
+#[allow(clippy::expect_used, reason = "a machine without randomness cannot keep anybody's session")]
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");

@@ -36,7 +36,8 @@ pub(super) struct Look {
 impl Look {
     pub(super) fn read(theme: &Theme) -> Result<Self, Fault> {
         let accent = theme.accent.as_deref().map(str::parse).transpose();
-        let accent = accent.map_err(|error| Fault::usage(format!("the theme's accent is {error}")))?;
+        let accent =
+            accent.map_err(|error| Fault::usage(format!("the theme's accent is {error}")))?;
         let mut style = accent.map(colours).unwrap_or_default().into_bytes();
         if let Some(path) = &theme.style {
             style.extend_from_slice(&file(path)?);

@@ -141,9 +141,8 @@ impl Counter {
         // Looked at first: while somebody is held, nothing is written, however often they come.
         let level = self.entry.get(LEVEL).await.map_err(Held::Unknown)?.unwrap_or_default();
         self.rate.charge(level, now).map_err(Held::For)?;
-        let charge = |level: &mut Level| {
-            self.rate.charge(*level, now).map(|charged| *level = charged)
-        };
+        let charge =
+            |level: &mut Level| self.rate.charge(*level, now).map(|charged| *level = charged);
         self.entry.update(LEVEL, charge).await.map_err(Held::Unknown)?.map_err(Held::For)
     }
 

@@ -92,7 +92,8 @@ mod tests {
     fn colours_are_read_and_nothing_else() {
         assert_eq!("#0a7".parse::<Colour>().map(|colour| colour.to_string()), Ok("#00aa77".into()));
         assert_eq!("#0B6b6B".parse(), Ok(Colour([0x0b, 0x6b, 0x6b])));
-        for bad in ["", "#", "0a7", "#0a", "#0a7b", "#0a7b6", "#ggg", "red", "#0a7;}", "#0a7 ", "#é77"]
+        for bad in
+            ["", "#", "0a7", "#0a", "#0a7b", "#0a7b6", "#ggg", "red", "#0a7;}", "#0a7 ", "#é77"]
         {
             assert_eq!(bad.parse::<Colour>(), Err(BadColour), "{bad}");
         }

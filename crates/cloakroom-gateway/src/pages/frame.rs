@@ -161,7 +161,10 @@ mod tests {
         let brand = Brand { title: Some("<b>".to_owned()), logo: true };
         let (response, text) = page(&brand, &[]);
         assert_eq!(response.status(), StatusCode::IM_A_TEAPOT);
-        assert!(text.contains("lang=\"zh-Hans\"") && text.contains("A &amp; B · &lt;b&gt;"), "{text}");
+        assert!(
+            text.contains("lang=\"zh-Hans\"") && text.contains("A &amp; B · &lt;b&gt;"),
+            "{text}"
+        );
         assert!(text.contains(LOGO_PATH) && !text.contains("<script"), "{text}");
     }
 

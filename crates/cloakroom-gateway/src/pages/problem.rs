@@ -246,7 +246,9 @@ impl Problem {
                 "This address is not served here",
                 "No site of this name is behind this gateway. Check the address.",
             ),
-            Self::NotFound => ("There is no such page", "Check the address, or begin at the start."),
+            Self::NotFound => {
+                ("There is no such page", "Check the address, or begin at the start.")
+            }
             Self::MethodNotAllowed => (
                 "This page cannot be used like that",
                 "Go back and use the page’s own buttons. Programs find the methods that it knows \
@@ -305,40 +307,46 @@ impl Problem {
                 ("无法理解此请求", "请检查网址。如果您是通过链接来到这里的，请告知链接的作者。")
             }
             Self::NotSignedIn => ("请先登录", "登录后才能查看此内容。"),
-            Self::SessionEnded => (
-                "您的会话已结束",
-                "它刚刚在此处或另一台设备上被结束。未做任何更改。请重新登录。",
-            ),
-            Self::WrongCredentials => ("登录失败", "用户名与密码不匹配。请检查后重试。"),
-            Self::Denied => {
-                ("此内容不对外开放", "任何人都无法从这里查看。如果您认为自己应有权限，请联系网站管理员。")
+            Self::SessionEnded => {
+                ("您的会话已结束", "它刚刚在此处或另一台设备上被结束。未做任何更改。请重新登录。")
             }
+            Self::WrongCredentials => ("登录失败", "用户名与密码不匹配。请检查后重试。"),
+            Self::Denied => (
+                "此内容不对外开放",
+                "任何人都无法从这里查看。如果您认为自己应有权限，请联系网站管理员。",
+            ),
             Self::RoleMissing => (
                 "您无权查看此内容",
                 "您已登录，但您的帐号没有此页面的权限。请向网站管理员申请，或换一个帐号登录。",
             ),
-            Self::WrongAddress => {
-                ("当前网络无法访问", "此内容只能从特定网络查看。请连接到您的网络（例如通过 VPN），然后重试。")
-            }
+            Self::WrongAddress => (
+                "当前网络无法访问",
+                "此内容只能从特定网络查看。请连接到您的网络（例如通过 VPN），然后重试。",
+            ),
             Self::CrossSite => (
                 "此请求来自其他网站",
                 "这个表单是由其他网站的页面发送的，因此未做任何处理。请在本站打开页面，再提交表单。",
             ),
             Self::WrongHost => ("此地址不在这里", "此网关不提供这个域名的站点。请检查网址。"),
             Self::NotFound => ("没有这个页面", "请检查网址，或从首页开始。"),
-            Self::MethodNotAllowed => {
-                ("此页面不支持这种操作", "请返回并使用页面上的按钮。程序可在 Allow 标头中查看支持的方法。")
-            }
-            Self::TooManySessions => {
-                ("您已在其他设备上登录", "您登录的设备数已达上限。请先在其中一台设备上退出，然后重试。")
-            }
+            Self::MethodNotAllowed => (
+                "此页面不支持这种操作",
+                "请返回并使用页面上的按钮。程序可在 Allow 标头中查看支持的方法。",
+            ),
+            Self::TooManySessions => (
+                "您已在其他设备上登录",
+                "您登录的设备数已达上限。请先在其中一台设备上退出，然后重试。",
+            ),
             Self::Settling => ("您刚刚登录", "此页面是登录之前的。未做任何更改，请重试。"),
             Self::TooLarge => ("内容过大", "发送的内容超出了限制。请减少内容，或选择较小的文件。"),
             Self::TooMany(_) => ("尝试次数过多", ""),
-            Self::UpstreamAway => ("服务暂时不可用", "目前无法连接到该服务。请一分钟后重试。您仍处于登录状态。"),
-            Self::UpstreamSlow => {
-                ("服务响应超时", "它没有及时回应。如果您刚刚提交了内容，请先确认是否已完成，再重试。")
+            Self::UpstreamAway => {
+                ("服务暂时不可用", "目前无法连接到该服务。请一分钟后重试。您仍处于登录状态。")
             }
+            Self::UpstreamSlow => (
+                "服务响应超时",
+                "它没有及时回应。如果您刚刚提交了内容，请先确认是否已完成，再重试。",
+            ),
             Self::StoreAway => {
                 ("请稍后重试", "目前无法查询登录状态。您没有被退出登录，也没有丢失任何内容。")
             }
@@ -348,7 +356,9 @@ impl Problem {
                 "您已登录，但您请求的页面不断把您送回登录页。我们已中止这一过程。请退出后重新登录；\
                  如果仍然如此，请允许本站使用 Cookie，或联系网站管理员。",
             ),
-            Self::Broken => ("出错了", "这是我们的问题，与您无关。请重试；如果问题持续，请联系网站管理员。"),
+            Self::Broken => {
+                ("出错了", "这是我们的问题，与您无关。请重试；如果问题持续，请联系网站管理员。")
+            }
         }
     }
 
@@ -361,9 +371,11 @@ impl Problem {
             Self::RoleMissing | Self::Loop => {
                 ("/.cloakroom/logout", language.say("Sign out", "退出登录"))
             }
-            Self::WrongHost | Self::NotFound | Self::MethodNotAllowed | Self::CrossSite | Self::Denied => {
-                ("/", language.say("To the start", "返回首页"))
-            }
+            Self::WrongHost
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::CrossSite
+            | Self::Denied => ("/", language.say("To the start", "返回首页")),
             Self::BadRequest(_) | Self::TooLarge => return html! {},
             // The same address again.
             _ => ("", language.say("Try again", "重试")),

@@ -64,7 +64,15 @@ pub(super) fn login(
     let hosts = section.list("return_hosts", words::host);
     let return_hosts = hosts.into_iter().map(|at| at.value).collect();
     section.close();
-    Some(LoginSettings { users: users?, theme, throttling, remember, binding, return_hosts, places: None })
+    Some(LoginSettings {
+        users: users?,
+        theme,
+        throttling,
+        remember,
+        binding,
+        return_hosts,
+        places: None,
+    })
 }
 
 /// A login with everything but its users as it is by default.

@@ -171,9 +171,8 @@ mod tests {
         let hasher = Hasher::new(CHEAP);
         let hash: Arc<str> = hasher.hash("open sesame").await.unwrap().into();
         assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
-        let fits = async |password: &'static str, hash| {
-            hasher.check(password, hash).await.unwrap().fits
-        };
+        let fits =
+            async |password: &'static str, hash| hasher.check(password, hash).await.unwrap().fits;
         assert!(fits("open sesame", Some(Arc::clone(&hash))).await);
         assert!(!fits("open sesam", Some(hash)).await);
         assert!(!fits("open sesame", None).await);

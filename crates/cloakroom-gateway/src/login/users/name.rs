@@ -64,9 +64,12 @@ mod tests {
 
     #[test]
     fn a_name_has_one_spelling() {
-        for (given, name) in
-            [("alice", "alice"), ("  Alice\t", "alice"), ("ÄRGER 张伟", "Ärger 张伟"), ("a b", "a b")]
-        {
+        for (given, name) in [
+            ("alice", "alice"),
+            ("  Alice\t", "alice"),
+            ("ÄRGER 张伟", "Ärger 张伟"),
+            ("a b", "a b"),
+        ] {
             assert_eq!(Name::parse(given).unwrap().as_str(), name.to_ascii_lowercase());
         }
         let long = "a".repeat(MOST_NAME + 1);

@@ -54,7 +54,8 @@ impl Table {
     pub(super) async fn open(url: &str) -> Result<Self, Fault> {
         sqlx::any::install_default_drivers();
         let (kind, url, memory) = read(url)?;
-        let mut options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(IN_TIME);
+        let mut options =
+            AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(IN_TIME);
         if memory {
             // Each connection would have a memory of its own, and take it along when it is closed.
             options = options.max_connections(1).idle_timeout(None).max_lifetime(None);
@@ -183,8 +184,10 @@ fn read(url: &str) -> Result<(Kind, String, bool), Fault> {
         "sqlite" => sqlite(rest).map(|url| (Kind::Sqlite, url, false)),
         "postgres" | "postgresql" => Ok((Kind::Postgres, url.to_owned(), false)),
         "mysql" | "mariadb" => Ok((Kind::MySql, url.to_owned(), false)),
-        _ => Err(Fault::usage("the users' database begins with none of sqlite:, postgres:, mysql: and mariadb:")
-            .hint("users are kept in SQL; where sessions are not, name another database for them")),
+        _ => Err(Fault::usage(
+            "the users' database begins with none of sqlite:, postgres:, mysql: and mariadb:",
+        )
+        .hint("users are kept in SQL; where sessions are not, name another database for them")),
     }
 }
 

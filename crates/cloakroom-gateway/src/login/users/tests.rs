@@ -124,7 +124,9 @@ async fn a_file_of_users_is_its_owner_s_alone() {
 
 #[tokio::test]
 async fn an_address_that_is_not_understood_is_not_repeated() {
-    for url in ["redis://u:hunter2@h", "hunter2", "postgres://u:hunter2@h:hunter2/d", "sqlite://a?hunter2"] {
+    for url in
+        ["redis://u:hunter2@h", "hunter2", "postgres://u:hunter2@h:hunter2/d", "sqlite://a?hunter2"]
+    {
         let error = Users::open(&UsersUrl(url.to_owned())).await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
