@@ -12,6 +12,7 @@ use cloakroom::{
     Transport, TrustedProxies,
 };
 use http::Request;
+use tokio::task::JoinSet;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -160,6 +161,8 @@ struct Site {
     service: SessionService<Gatekeeper>,
     fleet: Fleet,
     desk: Desk,
+    /// Ends with the site.
+    _keeping_up: JoinSet<()>,
 }
 
 impl Site {
@@ -174,6 +177,8 @@ impl Site {
         );
         let desk = desk.await?;
         let teller = Teller::new(config.identity.clone())?;
+        let mut keeping_up = JoinSet::new();
+        keeping_up.spawn(teller.clone().keep_up());
         let cookies = shared.transport.cookie_names().chain(desk.cookie_names());
         let cookies = OwnCookies::new(cookies.map(str::to_owned).collect(), Vec::new());
         let names = config.identity.names.all();
@@ -193,7 +198,7 @@ impl Site {
             .transport(shared.transport.clone())
             .trusted_proxies(config.trusted_proxies.iter().copied());
         let keeper = Gatekeeper::new(gate, &config.forward_auth, shared.ready.clone());
-        Ok(Self { service: layer.layer(keeper), fleet, desk })
+        Ok(Self { service: layer.layer(keeper), fleet, desk, _keeping_up: keeping_up })
     }
 }
 

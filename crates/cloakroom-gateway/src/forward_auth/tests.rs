@@ -1,7 +1,7 @@
 //! The endpoints behind real proxies, with the configurations of `deploy/`: what becomes of each
 //! answer, and of what a client makes up.
 
-#[path = "../../tests/gateway/fronts.rs"]
+#[path = "../../tests/binary/gateway/fronts.rs"]
 mod fronts;
 
 use std::net::{Ipv4Addr, SocketAddr};

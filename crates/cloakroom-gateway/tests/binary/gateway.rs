@@ -1,5 +1,7 @@
 //! `cloakroom run` on real sockets, in front of real services.
 
+mod forward_auth;
+mod fronts;
 pub(crate) mod origin;
 pub(crate) mod support;
 

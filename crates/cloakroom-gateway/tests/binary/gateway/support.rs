@@ -115,8 +115,8 @@ pub(crate) fn whole(config: &str, port: u16) -> String {
     if !config.contains("[store]") {
         text += "[store]\nurl = \"sqlite://sessions.db\"\n";
     }
-    if !config.contains("[session]") {
-        text += "[session]\ninsecure_plain_http = true\n";
+    if !config.contains("[session") {
+        text += "[session.cookie]\ninsecure_plain_http = true\n";
     }
     if !config.contains("[listen]") {
         text += &format!("[listen]\naddress = \"127.0.0.1:{port}\"\n");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use cloakroom_testkit::servers::Redis;
 use tempfile::TempDir;
 
-use crate::fronts::{Front, Running, Service};
+use super::fronts::{Front, Running, Service};
 
 const BOUND: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(20);
