@@ -2,9 +2,9 @@
 
 mod check;
 mod demo;
-mod run;
 mod explain;
 mod init;
+mod run;
 mod users;
 
 use clap::error::ErrorKind;
@@ -12,9 +12,9 @@ use clap::{ArgMatches, CommandFactory, Error, FromArgMatches, Parser, Subcommand
 
 pub(crate) use check::CheckArgs;
 pub(crate) use demo::DemoArgs;
-pub(crate) use run::RunArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use init::InitArgs;
+pub(crate) use run::RunArgs;
 pub(crate) use users::{UsersArgs, UsersCommand};
 
 /// Sessions that several machines share.

@@ -89,8 +89,8 @@ impl Gate {
 
     /// Judges a request by the rules, and opens its session where that makes a difference.
     async fn judge(&self, head: Head<'_>, host: &str) -> Result<Judged, Problem> {
-        let path = Path::of(head.uri, self.folding)
-            .map_err(|BadPath(why)| Problem::BadRequest(why))?;
+        let path =
+            Path::of(head.uri, self.folding).map_err(|BadPath(why)| Problem::BadRequest(why))?;
         let address = self.proxies.address(head);
         let asked = Asked { method: head.method, host, path: &path, address };
         let rule = self.rules.first(&asked).ok_or(Problem::Denied)?;

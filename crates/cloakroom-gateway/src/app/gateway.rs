@@ -38,9 +38,9 @@ impl Source {
     /// Reads the configuration that the command line names.
     pub(super) fn of(args: RunArgs) -> Result<Self, Fault> {
         let default = Path::new(DEFAULT_FILE);
-        let file = args.config.or_else(|| {
-            (args.upstream.is_none() && default.exists()).then(|| default.to_owned())
-        });
+        let file = args
+            .config
+            .or_else(|| (args.upstream.is_none() && default.exists()).then(|| default.to_owned()));
         match (file, args.upstream) {
             (Some(file), _) => {
                 let loaded = Config::load(&file).map_err(|bad| Fault::new(bad.to_string()))?;
@@ -103,7 +103,9 @@ async fn take_up(mut reload: Reload, live: Live, shared: Shared) {
             }
             Err(error) => {
                 let error = chain(&error);
-                tracing::error!("the changed configuration cannot be used; the one before stays in force: {error}");
+                tracing::error!(
+                    "the changed configuration cannot be used; the one before stays in force: {error}"
+                );
             }
         }
     }

@@ -78,7 +78,10 @@ struct Liking {
 
 impl Liking {
     fn of(headers: &HeaderMap) -> Self {
-        Self { accept: headers.get(ACCEPT).cloned(), languages: headers.get(ACCEPT_LANGUAGE).cloned() }
+        Self {
+            accept: headers.get(ACCEPT).cloned(),
+            languages: headers.get(ACCEPT_LANGUAGE).cloned(),
+        }
     }
 
     fn response(self, problem: Problem) -> Response<Body> {

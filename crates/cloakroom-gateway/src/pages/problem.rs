@@ -371,9 +371,11 @@ impl Problem {
             Self::RoleMissing | Self::Loop => {
                 ("/.cloakroom/logout", language.say("Sign out", "退出登录"))
             }
-            Self::WrongHost | Self::NotFound | Self::MethodNotAllowed | Self::CrossSite | Self::Denied => {
-                ("/", language.say("To the start", "返回首页"))
-            }
+            Self::WrongHost
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::CrossSite
+            | Self::Denied => ("/", language.say("To the start", "返回首页")),
             Self::BadRequest(_) | Self::TooLarge => return html! {},
             // The same address again.
             _ => ("", language.say("Try again", "重试")),

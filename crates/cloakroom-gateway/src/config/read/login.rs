@@ -63,8 +63,10 @@ pub(super) fn login(
     let binding = section.get("bind", words::one_of(&ways)).unwrap_or_default();
     let hosts = section.list("return_hosts", words::host);
     let return_hosts = hosts.into_iter().map(|at| at.value).collect();
+    let places = section.get("places", file_of);
     section.close();
-    Some(LoginSettings { users: users?, theme, throttling, remember, binding, return_hosts })
+    let users = users?;
+    Some(LoginSettings { users, theme, throttling, remember, binding, return_hosts, places })
 }
 
 /// A login with everything but its users as it is by default.
@@ -76,6 +78,7 @@ pub(in crate::config) fn with_users(users: UsersUrl) -> LoginSettings {
         remember: None,
         binding: Binding::default(),
         return_hosts: Vec::new(),
+        places: None,
     }
 }
 
