@@ -31,7 +31,7 @@ pub(crate) fn run(command: Command) -> Result<(), Fault> {
             let settings = Settings::of(args)?;
             runtime(None)?.block_on(demo::run(settings))
         }
-        Command::Users(args) => runtime()?.block_on(manage::run(args)),
+        Command::Users(args) => runtime(None)?.block_on(manage::run(args)),
         Command::DemoNode { .. } => {
             let settings = NodeSettings::read(io::stdin().lock())?;
             runtime(None)?.block_on(demo::run_node(settings))

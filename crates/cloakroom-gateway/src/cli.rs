@@ -10,11 +10,11 @@ mod users;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use check::CheckArgs;
+pub(crate) use check::{CheckArgs, load};
 pub(crate) use demo::DemoArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use init::InitArgs;
-pub(crate) use run::RunArgs;
+pub(crate) use run::{DEFAULT_DIR, RunArgs};
 pub(crate) use users::{UsersArgs, UsersCommand};
 
 /// Sessions that several machines share.

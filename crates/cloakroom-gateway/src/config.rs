@@ -35,7 +35,9 @@ pub(crate) const DEFAULT_FILE: &str = "cloakroom.toml";
 /// A file with everything that can be set, as `cloakroom init` writes it.
 pub(crate) const TEMPLATE: &str = include_str!("config/template.toml");
 /// Where sessions are where nothing else is said.
-const DEFAULT_STORE: &str = "sqlite://sessions.db";
+const DEFAULT_STORE_URL: &str = "sqlite://sessions.db";
+/// The file of sessions and users where there is no configuration.
+pub(crate) const DEFAULT_STORE: &str = "sessions.db";
 const DEFAULT_USERS: &str = "sqlite://users.db";
 const DEFAULT_KEYS: &str = "keys";
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
@@ -115,7 +117,7 @@ impl Config {
         let server = read::server(upstream).map_err(|bad| {
             Fault::usage(bad.to_string()).hint("write --upstream http://127.0.0.1:3000")
         })?;
-        let Some(store) = dir.join("sessions.db").to_str().map(|path| format!("sqlite://{path}"))
+        let Some(store) = dir.join(DEFAULT_STORE).to_str().map(|path| format!("sqlite://{path}"))
         else {
             return Err(Fault::usage("the directory's name is not valid Unicode"));
         };

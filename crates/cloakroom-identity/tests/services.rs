@@ -1,5 +1,7 @@
 //! Services behind a gateway, on real sockets: what they learn of who asks, and whom they pass it on to.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+/// Where a gateway without a file keeps what it keeps.
+pub(crate) const DEFAULT_DIR: &str = "cloakroom-data";
+
 /// Serves: sessions, logins and rules in front of your services.
 ///
 /// Reads cloakroom.toml, which `cloakroom init` writes and `cloakroom check` explains. A changed file
@@ -23,6 +26,6 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", requires = "upstream")]
     pub(crate) listen: SocketAddr,
     /// The directory of the SQLite files and the keys, without a file; made where it is missing.
-    #[arg(long, value_name = "DIR", default_value = "cloakroom-data", requires = "upstream")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR, requires = "upstream")]
     pub(crate) dir: PathBuf,
 }

@@ -10,8 +10,8 @@ use clap::{Args, Subcommand};
 /// password, other roles and a user's disabling end all of that user's sessions.
 #[derive(Debug, Args)]
 pub(crate) struct UsersArgs {
-    /// The gateway's configuration, which names both databases.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["users", "store"])]
+    /// The gateway's configuration, which names both databases. Counts before the other two.
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The users' database: sqlite://PATH, postgres://HOST/DATABASE or mysql://HOST/DATABASE.
     #[arg(

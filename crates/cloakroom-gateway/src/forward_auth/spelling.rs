@@ -80,8 +80,38 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_services_read_in_several_ways_is_not_plain() {
+        for path in [
+            "//internal",
+            "/a/../internal",
+            "/a/./internal",
+            "/a/%2e%2e/internal",
+            "/internal;x",
+            "/a/..;/internal",
+            "/internal%2fx",
+            "/internal\\x",
+            "/a%",
+            "/a%00",
+            "",
+        ] {
+            assert!(plain(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
     fn ordinary_paths_are_plain() {
-        for path in ["/", "/order/1", "/%E4%BD%A0", "/a-b_c.d~e", "/a%20b"] {
+        for path in [
+            "/",
+            "/order/1/",
+            "/%E4%BD%A0",
+            "/%e4%bd%a0",
+            "/a-b_c.d~e",
+            "/a%20b",
+            "/.well-known/x",
+            "/a@b:c!$&'()*+,=d",
+            "/a%24%26%2B%40%3A",
+            "/100%25",
+        ] {
             assert!(plain(path).is_some(), "{path}");
         }
     }

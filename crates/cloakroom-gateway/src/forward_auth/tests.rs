@@ -32,7 +32,7 @@ impl Decide for Judge {
         match original.uri.path() {
             "/public" => Ok(Answer::Pass {
                 identity: vec![told("x-anonymous-id", "v1")],
-                cookies: vec![HeaderValue::from_static("visitor=v1; Path=/")],
+                cookies: vec![HeaderValue::from_static("cloakroom-visitor=v1; Path=/")],
             }),
             "/away" => Err(Problem::StoreAway),
             "/method" if original.method == http::Method::DELETE => pass(Vec::new()),
@@ -60,7 +60,7 @@ impl Decide for Judge {
 async fn gateway() -> SocketAddr {
     let networks = vec!["127.0.0.0/8".parse().unwrap()];
     let page = get(|headers: HeaderMap| async move { format!("login for {:?}", headers["host"]) });
-    let is_own = Arc::new(|name: &[u8]| name == b"session");
+    let is_own = Arc::new(|name: &[u8]| name == b"__Host-id");
     let app: Router = router(networks, is_own, Arc::new(Judge)).route("/.cloakroom/login", page);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -70,7 +70,7 @@ async fn gateway() -> SocketAddr {
 }
 
 const NAVIGATES: (&str, &str) = ("Accept", "text/html");
-const ALICE: (&str, &str) = ("Cookie", "session=alice; theme=dark");
+const ALICE: (&str, &str) = ("Cookie", "__Host-id=alice; theme=dark");
 /// What a client makes up to be somebody.
 const FORGED: [(&str, &str); 9] = [
     ("X-User-Id", "root"),
@@ -140,7 +140,7 @@ fn forwards(running: &Running, service: &Service) {
     }
 
     let visitor = running.send("GET", "/public", &FORGED);
-    assert_eq!((visitor.status, visitor.cookies()), (200, "visitor=v1".to_owned()));
+    assert_eq!((visitor.status, visitor.cookies()), (200, "cloakroom-visitor=v1".to_owned()));
     let seen = service.seen().pop().unwrap();
     assert_eq!(seen.taken_for("x-anonymous-id"), ["v1"]);
     for name in ["x-user-id", "x-user-roles", "x-session-key", "x-identity"] {
@@ -148,7 +148,7 @@ fn forwards(running: &Running, service: &Service) {
     }
 
     // Where only the gateway's own is there, none is left.
-    assert_eq!(running.send("GET", "/public", &[("Cookie", "session=bob")]).status, 200);
+    assert_eq!(running.send("GET", "/public", &[("Cookie", "__Host-id=bob")]).status, 200);
     assert!(!format!("{:?}", service.seen().pop().unwrap()).contains("bob"));
 
     assert_eq!(running.send("DELETE", "/method", &[]).status, 200);

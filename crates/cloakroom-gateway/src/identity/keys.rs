@@ -79,7 +79,7 @@ impl Directory {
             let _ = fs::remove_file(self.path_of(begin));
             files.retain(|file| file.begin != begin);
         }
-        if let Some(begin) = self.timetable.to_make(&begins(&files), now) {
+        if let Some(begin) = self.timetable.missing(&begins(&files), now) {
             self.make(begin, self.algorithm(&files)?)?;
             files = self.list().map_err(|error| error.to_string())?;
         }

@@ -40,7 +40,7 @@ impl Timetable {
 
     /// The moment from which on a key that is now to be made will sign; `None` where none is.
     /// `begins` is in order.
-    pub(super) fn to_make(&self, begins: &[Begin], now: Timestamp) -> Option<Begin> {
+    pub(super) fn missing(&self, begins: &[Begin], now: Timestamp) -> Option<Begin> {
         let Some(last) = begins.last() else { return Some(0) };
         let due = last.saturating_add(self.rotate_every.as_secs());
         let earliest = seconds(now + self.lead());
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn nodes_that_start_at_once_make_the_same_first_key() {
         for now in [1, 59, 60, 1_800_000_000] {
-            assert_eq!(MONTHLY.to_make(&[], at(now)), Some(0));
+            assert_eq!(MONTHLY.missing(&[], at(now)), Some(0));
         }
     }
 
@@ -121,18 +121,18 @@ mod tests {
     fn a_key_is_made_a_day_before_it_signs() {
         let last = 1_800_000_100;
         let due = last + 30 * DAY;
-        assert_eq!(MONTHLY.to_make(&[0, last], at(due - DAY - 1)), None);
-        let made = MONTHLY.to_make(&[0, last], at(due - DAY)).unwrap();
+        assert_eq!(MONTHLY.missing(&[0, last], at(due - DAY - 1)), None);
+        let made = MONTHLY.missing(&[0, last], at(due - DAY)).unwrap();
         assert!((due..due + COARSEST_GRAIN).contains(&made), "{made}");
-        assert_eq!(MONTHLY.to_make(&[0, last], at(due - DAY + 1)), Some(made), "the same");
-        assert_eq!(MONTHLY.to_make(&[0, last, made], at(due - DAY + 2)), None, "made once");
+        assert_eq!(MONTHLY.missing(&[0, last], at(due - DAY + 1)), Some(made), "the same");
+        assert_eq!(MONTHLY.missing(&[0, last, made], at(due - DAY + 2)), None, "made once");
     }
 
     #[test]
     fn a_key_that_is_late_is_announced_all_the_same() {
         let now = 1_900_000_000;
         for last in [0, now - 300 * DAY] {
-            let made = MONTHLY.to_make(&[last], at(now)).unwrap();
+            let made = MONTHLY.missing(&[last], at(now)).unwrap();
             assert!(made >= now + DAY, "{made}");
         }
     }

@@ -1,31 +1,22 @@
 //! `cloakroom users`: what an administrator does with users at a terminal.
 
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 
 use cloakroom::Sessions;
 
 use super::UsersUrl;
 use super::users::{Account, Name, Password, Users, roles};
-use crate::cli::{UsersArgs, UsersCommand};
+use crate::cli::{DEFAULT_DIR, UsersArgs, UsersCommand, load};
+use crate::config::{DEFAULT_FILE, DEFAULT_STORE};
 use crate::fault::{Fault, chain};
 use crate::terminal::{complain, read_hidden, say};
 
 /// Does what the command line asks for.
 pub(crate) async fn run(args: UsersArgs) -> Result<(), Fault> {
     let UsersArgs { config, users, store, command } = args;
-    if config.is_some() {
-        return Err(Fault::usage("users cannot be read from a configuration yet")
-            .hint("name the databases with --users and --store"));
-    }
-    let url = users.or_else(|| store.clone().filter(|store| is_sql(store)));
-    let url = url.ok_or_else(|| {
-        Fault::usage("no database of users is named")
-            .hint("name one with --users URL or --config FILE")
-    })?;
-    if url.starts_with("memory:") {
-        return Err(Fault::usage("users in memory are the gateway's alone"));
-    }
-    let users = Users::open(&UsersUrl(url)).await?;
+    let Databases { users, store } = Databases::of(config, users, store)?;
+    let users = Users::open(&users).await?;
     // Before anything is changed: else a user would be changed, and go on as before.
     let sessions = match (&command, store) {
         (UsersCommand::Add { .. } | UsersCommand::Enable { .. } | UsersCommand::List, _) => None,
@@ -83,6 +74,45 @@ pub(crate) async fn carry_out(
             users.list().await?.iter().for_each(|account| say(&line(account)));
             Ok(())
         }
+    }
+}
+
+/// Where users and sessions are.
+struct Databases {
+    users: UsersUrl,
+    store: Option<String>,
+}
+
+impl Databases {
+    /// As the command line names them; else as the configuration here does; else those of a gateway
+    /// that runs here without one.
+    fn of(
+        config: Option<PathBuf>,
+        users: Option<String>,
+        store: Option<String>,
+    ) -> Result<Self, Fault> {
+        let here = || Some(PathBuf::from(DEFAULT_FILE)).filter(|file| file.exists());
+        let unnamed = users.is_none() && store.is_none();
+        if let Some(file) = config.or_else(|| here().filter(|_| unnamed)) {
+            let config = load(&file)?.config;
+            let shared = !config.store.is_memory();
+            let store = shared.then(|| config.store.reveal().to_owned());
+            return Ok(Self { users: config.login.users, store });
+        }
+        let url = users.or_else(|| store.clone().filter(|store| is_sql(store)));
+        let without_file = || {
+            let file = Path::new(DEFAULT_DIR).join(DEFAULT_STORE);
+            let path = file.exists().then(|| file.to_str().map(str::to_owned)).flatten()?;
+            Some(format!("sqlite://{path}"))
+        };
+        if let Some(url) = url {
+            return Ok(Self { users: UsersUrl(url), store });
+        }
+        let url = without_file().filter(|_| unnamed).ok_or_else(|| {
+            Fault::usage("no database of users is named")
+                .hint("name one with --config FILE or --users URL")
+        })?;
+        Ok(Self { users: UsersUrl(url.clone()), store: Some(url) })
     }
 }
 

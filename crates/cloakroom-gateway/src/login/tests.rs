@@ -6,16 +6,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use cloakroom::{
-    CookieConfig, Head, KeyRing, MemoryStore, PeerAddr, SessionLayer, Sessions, Store, Transport,
-    TrustedProxies,
+    CookieConfig, Head, KeyRing, MemoryStore, PeerAddr, Policy, SessionLayer, Sessions, Store,
+    Transport, TrustedProxies,
 };
-use cloakroom_testkit::stores::Counting;
+use cloakroom_testkit::stores::{Call, Counting, Hanging, Hooked};
 use http::header::{COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tower::ServiceExt;
 
 use super::users::{Cost, Name, Password, Users};
-use super::{Binding, Desk, LoginSettings, Theme, Throttling, UsersUrl};
+use super::{Binding, Desk, LoginSettings, Theme, Throttling, UsersUrl, manage};
+use crate::cli::UsersCommand;
 use crate::pages::Problem;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -25,6 +26,8 @@ struct World {
     router: Router,
     sessions: Sessions,
     store: Arc<Counting>,
+    hanging: Arc<Hanging>,
+    hooked: Arc<Hooked>,
     users: Users,
 }
 
@@ -41,9 +44,14 @@ fn settings() -> LoginSettings {
 }
 
 async fn world(settings: LoginSettings) -> World {
-    let store = Arc::new(Counting::new(Arc::new(MemoryStore::new())));
+    let hanging = Arc::new(Hanging::new(Arc::new(MemoryStore::new())));
+    let hooked = Arc::new(Hooked::new(Arc::clone(&hanging) as Arc<dyn Store>));
+    let store = Arc::new(Counting::new(Arc::clone(&hooked) as Arc<dyn Store>));
     let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
-    let sessions = cloakroom::sessions(shared).build().unwrap();
+    let sessions = cloakroom::sessions(shared);
+    let short = Duration::from_millis(300);
+    let policy = Policy { call_deadline: short, ..Policy::default() };
+    let sessions = sessions.policy(policy).build().unwrap();
     let users = Users::with_cost(&settings.users, Cost { memory: 64, passes: 1 }).await.unwrap();
     let alice = Name::parse("alice").unwrap();
     let password = || Password::new("wonderland".to_owned());
@@ -55,7 +63,7 @@ async fn world(settings: LoginSettings) -> World {
         Desk::with_users(sessions.clone(), settings, ring, proxies, false, users.clone()).unwrap();
     let transport = Transport::cookie_or_bearer(CookieConfig::default()).unwrap();
     let layer = SessionLayer::new(sessions.clone()).transport(transport);
-    World { router: desk.router().layer(layer), desk, sessions, store, users }
+    World { router: desk.router().layer(layer), desk, sessions, store, hanging, hooked, users }
 }
 
 /// A browser: it keeps cookies, and says where its requests come from.
@@ -488,4 +496,77 @@ async fn pages_say_what_they_should_in_both_languages() {
         browser.clone().send(&world, browser.request(Method::PUT, "/.cloakroom/login", "")).await;
     assert_eq!(wrong.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(wrong.headers.contains_key("allow") && wrong.body.contains("<h1>"), "{}", wrong.body);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_refuses_and_sends_nobody_anywhere() {
+    let world = world(settings()).await;
+    let mut browser = Browser::default();
+    browser.log_in(&world, "alice", "wonderland", "").await;
+    let cookies = browser.cookies.clone();
+    world.hanging.hang();
+    let request = Browser::default().request(Method::GET, "/order", "");
+    let sent = world.desk.sign_in_first(Head::from(&request)).await.unwrap_err();
+    assert_eq!(sent, Problem::StoreAway);
+    let hashed = world.users.hashed();
+    let mut other = Browser { address: 8, ..Browser::default() };
+    for answer in [
+        browser.get(&world, "/.cloakroom/me").await,
+        browser.get(&world, "/.cloakroom/login").await,
+        other.log_in(&world, "alice", "wonderland", "").await,
+        browser.post(&world, "/.cloakroom/logout", "").await,
+    ] {
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers.contains_key(RETRY_AFTER));
+        assert!(answer.body.contains("not signed out"), "{}", answer.body);
+    }
+    assert_eq!(world.users.hashed(), hashed, "what cannot be counted is not tried");
+    assert_eq!(browser.cookies, cookies, "the cookies stay");
+    world.hanging.release();
+    assert_eq!(browser.user(&world).await.as_deref(), Some("alice"));
+}
+
+#[tokio::test]
+async fn a_change_of_a_user_ends_their_sessions() {
+    let world = world(settings()).await;
+    let name = || "alice".to_owned();
+    let commands = [
+        UsersCommand::Passwd { name: name(), generate: true },
+        UsersCommand::Roles { name: name(), roles: vec!["other".to_owned()] },
+        UsersCommand::Disable { name: name() },
+    ];
+    for command in commands {
+        let alice = Name::parse("alice").unwrap();
+        let password = Password::new("wonderland".to_owned());
+        world.users.set_password(&alice, password).await.unwrap();
+        let (mut alice, mut bob) = (Browser::default(), Browser::default());
+        alice.log_in(&world, "alice", "wonderland", "").await;
+        bob.log_in(&world, "bob", "wonderland", "").await;
+        assert_eq!(alice.user(&world).await.as_deref(), Some("alice"));
+        let told = format!("{command:?}");
+        manage::carry_out(&world.users, Some(&world.sessions), command).await.unwrap();
+        assert_eq!(alice.user(&world).await, None, "{told}");
+        assert_eq!(bob.user(&world).await.as_deref(), Some("bob"), "{told}");
+    }
+}
+
+/// Disables a user after their password was checked and before their session is there: the one
+/// moment that the ending of their sessions cannot see.
+#[tokio::test]
+async fn whoever_is_disabled_while_they_sign_in_is_not_signed_in() {
+    let world = world(settings()).await;
+    let users = world.users.clone();
+    let hashed = world.users.hashed();
+    // Three counters of tries are made first.
+    world.hooked.before(Call::Create, 4, async move {
+        assert_eq!(users.hashed() - hashed, 1, "the password was checked");
+        users.set_disabled(&Name::parse("alice").unwrap(), true).await.unwrap();
+        Ok(())
+    });
+    let mut browser = Browser::default();
+    let answer = browser.log_in(&world, "alice", "wonderland", "").await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(browser.user(&world).await, None);
+    assert_eq!(world.sessions.count().await.unwrap(), 0, "and no session is left");
+    assert!(world.users.list().await.unwrap()[0].disabled, "it did happen");
 }

@@ -122,8 +122,8 @@ pub(super) fn me<'a>(
         }
         p class="faint" {
             (language.say(
-                "Is there one that you do not know? End it, and change your password.",
-                "有您不认识的会话？请结束它，并更改密码。",
+                "Is there one that you do not know? End it, and have your password changed.",
+                "有您不认识的会话？请结束它，并请管理员更改您的密码。",
             ))
         }
     };
@@ -149,10 +149,9 @@ fn session(language: Language, mark: &str, mine: &Mine, now: Timestamp) -> Marku
                 }
                 p class="faint" {
                     @for part in about.into_iter().flatten() { (part) " · " }
-                    (language.say("signed in ", "登录于 "))
-                    (time(language, now, mine.authenticated_at))
-                    " · " (language.say("used ", "使用于 "))
-                    (time(language, now, mine.last_accessed))
+                    (said(language, "signed in ", time(language, now, mine.authenticated_at), "登录"))
+                    " · "
+                    (said(language, "used ", time(language, now, mine.last_accessed), "使用"))
                 }
             }
             @if !mine.current {
@@ -163,6 +162,14 @@ fn session(language: Language, mark: &str, mine: &Mine, now: Timestamp) -> Marku
                 }
             }
         }
+    }
+}
+
+/// What happened then: said before the time in English, and after it in Chinese.
+fn said(language: Language, english: &str, time: Markup, chinese: &str) -> Markup {
+    match language {
+        Language::English => html! { (english) (time) },
+        Language::Chinese => html! { (time) (chinese) },
     }
 }
 

@@ -34,10 +34,10 @@ enum Driver {
 pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
 
 impl Lane {
-    pub(super) async fn new(wire: Wire) -> hyper::Result<Box<Self>> {
+    pub(super) async fn new(wire: Wire) -> hyper::Result<Self> {
         let (sender, connection) = Builder::new().handshake(TokioIo::new(wire)).await?;
         let driver = Driver::Here(Box::new(connection));
-        Ok(Box::new(Self { sender, driver, idle_since: Instant::now() }))
+        Ok(Self { sender, driver, idle_since: Instant::now() })
     }
 
     pub(super) const fn is_driven_here(&self) -> bool {

@@ -34,7 +34,7 @@ pub(super) struct Server {
     pub(super) health: Health,
     pub(super) streams: Streams,
     trust: Option<Trust>,
-    idle: Mutex<Vec<Box<Lane>>>,
+    idle: Mutex<Vec<Lane>>,
     load: AtomicUsize,
 }
 
@@ -97,7 +97,7 @@ impl Server {
 
     /// A connection that waits for its next request, for no longer than that: the one that was used
     /// last, so that the others can end where there are too many.
-    pub(super) fn take_idle(&self, keep_alive: Duration) -> Option<Box<Lane>> {
+    pub(super) fn take_idle(&self, keep_alive: Duration) -> Option<Lane> {
         loop {
             let mut lane = self.idle().pop()?;
             if lane.idle_since.elapsed() < keep_alive && lane.is_open() {
@@ -107,7 +107,7 @@ impl Server {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn put_back(&self, mut lane: Box<Lane>) {
+    pub(super) fn put_back(&self, mut lane: Lane) {
         lane.idle_since = Instant::now();
         let mut idle = self.idle();
         if idle.len() < MOST_IDLE {
@@ -124,7 +124,7 @@ impl Server {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Box<Lane>>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Lane>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -30,8 +30,9 @@ fn start(tls: Option<TlsFiles>, limits: Limits) -> SocketAddr {
     let door = Door::open(&Listen { address: ([127, 0, 0, 1], 0).into(), tls }).unwrap();
     let address = door.address().unwrap();
     let service = tower::service_fn(|request: Request<Body>| async move {
+        let (request, _) = request.into_parts();
         let said = match Target::of(&request) {
-            Ok(target) => format!("{} {}", request.uri(), target.host),
+            Ok(target) => format!("{} {}", request.uri, target.host),
             Err(why) => why.to_owned(),
         };
         Ok::<_, Infallible>(Response::new(Body::from(said)))

@@ -39,8 +39,9 @@ Sessions that several machines share
 Usage: cloakroom <COMMAND>
 
 Commands:
-  demo  Shows one session on two nodes, in your browser
-  help  Print this message or the help of the given subcommand(s)
+  demo   Shows one session on two nodes, in your browser
+  users  Adds, changes and lists the users who sign in with a password
+  help   Print this message or the help of the given subcommand(s)
 
 Options:
   -h, --help     Print help

@@ -2,6 +2,8 @@
 //!
 //! Also used by the unit tests of forward-auth, in front of endpoints that answer as they are told.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

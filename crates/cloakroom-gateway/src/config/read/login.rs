@@ -65,8 +65,15 @@ pub(super) fn login(
     let return_hosts = hosts.into_iter().map(|at| at.value).collect();
     let places = section.get("places", file_of);
     section.close();
-    let users = users?;
-    Some(LoginSettings { users, theme, throttling, remember, binding, return_hosts, places })
+    Some(LoginSettings {
+        places,
+        users: users?,
+        theme,
+        throttling,
+        remember,
+        binding,
+        return_hosts,
+    })
 }
 
 /// A login with everything but its users as it is by default.

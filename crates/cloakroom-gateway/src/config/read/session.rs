@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use crate::config::section::Section;
 use crate::config::surroundings::Surroundings;
 use crate::config::trouble::Bad;
-use crate::config::{CookieSettings, DEFAULT_STORE, SWEEP_EVERY, words};
+use crate::config::{CookieSettings, DEFAULT_STORE_URL, SWEEP_EVERY, words};
 
 /// More sessions of one user than anybody limits them to.
 const MOST_SEATS: u64 = 10_000;
@@ -21,12 +21,12 @@ pub(super) fn store(
     around: Surroundings<'_>,
 ) -> Option<(StoreUrl, Duration)> {
     let Some(section) = section else {
-        let found = store_url(DEFAULT_STORE, around);
+        let found = store_url(DEFAULT_STORE_URL, around);
         let noted = found.map_err(|bad| file.notes.error(&file.span, bad));
         return Some((noted.ok()?, SWEEP_EVERY));
     };
     let read = |value| store_url(words::text(value)?, around);
-    let url = section.required("url", &format!("{DEFAULT_STORE:?}"), read);
+    let url = section.required("url", &format!("{DEFAULT_STORE_URL:?}"), read);
     let sweep = section.get("sweep", words::duration).unwrap_or(SWEEP_EVERY);
     let url = url.map(|url| {
         if url.value.is_memory() {

@@ -143,3 +143,45 @@ fn passwords_are_neither_short_nor_endless_nor_shown() {
     assert_eq!(generated.reveal().len(), 27, "{}", generated.reveal());
     assert_ne!(generated.reveal(), Password::generate().reveal());
 }
+
+/// What a server's SQL has to be good for.
+async fn works_at(url: &str) {
+    let url = UsersUrl(url.to_owned());
+    let (users, again) = tokio::join!(
+        Users::with_cost(&url, CHEAP),
+        // Two nodes that begin at the same moment.
+        Users::with_cost(&url, CHEAP),
+    );
+    let (users, again) = (users.unwrap(), again.unwrap());
+    assert!(users.first_admin().await.unwrap().is_some());
+    assert!(again.first_admin().await.unwrap().is_none());
+    for who in ["张伟", "ärger", "arger"] {
+        let roles = ["a".to_owned(), "b".to_owned()];
+        assert!(users.add(&name(who), password("a long one"), &roles).await.unwrap(), "{who}");
+        assert!(!again.add(&name(who), password("another"), &[]).await.unwrap(), "{who}");
+        assert!(is_let_in(&again, who, "a long one").await, "{who}");
+    }
+    assert!(users.set_disabled(&name("ärger"), true).await.unwrap());
+    assert!(!is_let_in(&again, "ärger", "a long one").await);
+    assert!(is_let_in(&again, "arger", "a long one").await, "another name is another user");
+    let zhang = again.list().await.unwrap().into_iter().find(|user| user.name == "张伟").unwrap();
+    assert_eq!((&*zhang.roles, zhang.disabled), (&["a".to_owned(), "b".to_owned()][..], false));
+    assert!(again.is_unchanged(&zhang).await.unwrap());
+    assert!(users.set_roles(&name("张伟"), &[]).await.unwrap());
+    assert!(!again.is_unchanged(&zhang).await.unwrap());
+    let dearer = Users::with_cost(&url, Cost { memory: 128, passes: 1 }).await.unwrap();
+    assert!(is_let_in(&dearer, "arger", "a long one").await);
+    assert!(is_let_in(&users, "arger", "a long one").await);
+}
+
+#[tokio::test]
+async fn users_are_kept_in_postgresql() {
+    let database = cloakroom_testkit::servers::Postgres::database().await;
+    works_at(database.url()).await;
+}
+
+#[tokio::test]
+async fn users_are_kept_in_mariadb() {
+    let database = cloakroom_testkit::servers::MariaDb::database().await;
+    works_at(database.url()).await;
+}

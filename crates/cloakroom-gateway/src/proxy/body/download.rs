@@ -20,7 +20,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(in crate::proxy) struct Download {
     incoming: Incoming,
     /// The connection, where it is for this response alone.
-    lane: Option<Box<Lane>>,
+    lane: Option<Lane>,
     load: Option<Load>,
     stall: Stall,
 }
@@ -28,7 +28,7 @@ pub(in crate::proxy) struct Download {
 impl Download {
     pub(in crate::proxy) const fn new(
         incoming: Incoming,
-        lane: Option<Box<Lane>>,
+        lane: Option<Lane>,
         load: Load,
         idle: Duration,
     ) -> Self {

@@ -118,7 +118,7 @@ async fn by_lane(
     }))
 }
 
-async fn open(server: &Server, connect: Duration) -> Option<Box<Lane>> {
+async fn open(server: &Server, connect: Duration) -> Option<Lane> {
     // Apart from the rest, which seldom needs it: its state is large.
     let opening = Box::pin(async { Lane::new(server.connect(connect).await.ok()?).await.ok() });
     opening.await

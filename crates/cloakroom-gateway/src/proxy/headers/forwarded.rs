@@ -95,7 +95,7 @@ fn hops(client: &Client<'_>, before: Option<&HeaderValue>) -> Option<HeaderValue
     }
     if let Some(peer) = client.peer {
         line.add(if line.0.is_empty() { "" } else { ", " });
-        _ = write!(line, "{peer}");
+        line.address(peer);
     }
     line.value()
 }
@@ -151,10 +151,29 @@ impl Line {
     }
 
     fn node(&mut self, address: IpAddr) {
-        _ = match address {
-            IpAddr::V4(address) => write!(self, "for={address}"),
-            IpAddr::V6(address) => write!(self, "for=\"[{address}]\""),
+        let (before, after) = match address {
+            IpAddr::V4(_) => ("for=", ""),
+            IpAddr::V6(_) => ("for=\"[", "]\""),
         };
+        self.add(before);
+        self.address(address);
+        self.add(after);
+    }
+
+    /// Written by hand where it is short: the general way costs more than all of the rest.
+    fn address(&mut self, address: IpAddr) {
+        let IpAddr::V4(address) = address else {
+            _ = write!(self, "{address}");
+            return;
+        };
+        for (index, octet) in address.octets().into_iter().enumerate() {
+            if index > 0 {
+                self.0.push(b'.');
+            }
+            let digits = [octet / 100, octet / 10 % 10, octet % 10];
+            let first = digits.iter().position(|digit| *digit > 0).unwrap_or(2);
+            self.0.extend(digits[first..].iter().map(|digit| b'0' + digit));
+        }
     }
 
     fn value(self) -> Option<HeaderValue> {

@@ -1,38 +1,41 @@
 //! Headers that are for one connection only (RFC 9110, section 7.6.1).
 
-use http::header::{
-    CONNECTION, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-/// Becomes an environment's `HTTP_PROXY` where an upstream runs CGI.
-const PROXY: HeaderName = HeaderName::from_static("proxy");
-const SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 /// What a client that reads trailers says in `TE`.
 pub(in crate::proxy) const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Removes what is for one connection, and what `Connection` names.
 pub(in crate::proxy) fn without_hops(headers: &mut HeaderMap) {
-    for name in nominated(headers) {
+    let nominated = match headers.contains_key(CONNECTION) {
+        true => nominated(headers),
+        false => Vec::new(),
+    };
+    // Looked for in one pass: most requests have none, and each name that is asked for costs.
+    let hops = headers.keys().filter(|name| is_hop(name)).cloned();
+    for name in hops.chain(nominated).collect::<Vec<_>>() {
         headers.remove(name);
     }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        PROXY,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        EXPECT,
-        SETTINGS,
-    ] {
-        headers.remove(name);
-    }
+}
+
+/// `proxy` is no header of one connection, but becomes an environment's `HTTP_PROXY` where an
+/// upstream runs CGI.
+fn is_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "expect"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// The headers that `Connection` names; those that go in any case are left out.

@@ -167,3 +167,14 @@ fn a_client_may_go_on_with_another_protocol_but_not_with_another_http() {
         headers(&[("upgrade", "websocket"), ("connection", "upgrade"), ("te", "x, Trailers")]);
     assert_eq!(wish(&second, Version::HTTP_2), Wish { upgrade: None, trailers: true });
 }
+
+#[test]
+fn addresses_are_written_as_everybody_writes_them() {
+    for address in ["0.0.0.0", "1.20.100.255", "10.200.9.0", "2001:db8::1", "::ffff:10.0.0.1"] {
+        let peer = Some(address.parse().unwrap());
+        let client = Client { peer, https: false, host: None, version: Version::HTTP_11 };
+        let mut headers = HeaderMap::new();
+        borders(&[]).inbound(&mut headers, &client, None);
+        assert_eq!(all(&headers, "x-forwarded-for"), [address]);
+    }
+}

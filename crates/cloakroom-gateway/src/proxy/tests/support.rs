@@ -83,7 +83,10 @@ pub(super) fn gateway_with(settings: UpstreamSettings, limits: Limits) -> Gatewa
 }
 
 async fn answer(upstream: &Upstream, borders: &Borders, request: Request<Body>) -> Response<Body> {
-    let answered = match Target::of(&request) {
+    let (parts, body) = request.into_parts();
+    let target = Target::of(&parts).map(drop);
+    let request = Request::from_parts(parts, body);
+    let answered = match target {
         Ok(_) => {
             let path = request.uri().path().to_owned();
             let client = request.extensions().get().map(|PeerAddr(address)| *address);
