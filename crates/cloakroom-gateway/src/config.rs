@@ -166,9 +166,8 @@ fn meant(path: &Path, text: String) -> Result<Loaded, BadConfig> {
 
 /// The text of the file at `path`.
 fn text(path: &Path) -> Result<String, BadConfig> {
-    let bad = |why: &str, help: &str| {
-        BadConfig::of_file(format!("error: {} {why}\n  help: {help}", path.display()))
-    };
+    let bad =
+        |why: &str, help: &str| BadConfig::of_file(format!("{} {why}; {help}", path.display()));
     let mut bytes = Vec::new();
     let read =
         fs::File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));

@@ -37,6 +37,9 @@ pub(crate) fn load(file: &Path) -> Result<Loaded, Fault> {
 }
 
 fn fault(file: &Path, bad: &BadConfig) -> Fault {
+    if bad.errors == 0 {
+        return Fault::new(bad.to_string());
+    }
     terminal::complain(&format!("{bad}\n"));
     let count = match bad.errors {
         1 => "an error".to_owned(),

@@ -20,6 +20,7 @@ use crate::visitor::{User, Visitor};
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The request's method, such as GET.
+    #[arg(value_name = "METHOD", value_parser = method)]
     method: Method,
     /// Its address, as a client may write it: https://HOST/PATH, or just the path.
     #[arg(value_name = "URL")]
@@ -43,7 +44,9 @@ impl ExplainArgs {
     pub(crate) fn run(self) -> Result<(), Fault> {
         let config = load(&self.config)?.config;
         let rows = self.explain(&config)?;
-        aligned(&rows).iter().for_each(|line| terminal::say(line.trim_start()));
+        aligned(&rows)
+            .iter()
+            .for_each(|line| terminal::say(line.strip_prefix("  ").unwrap_or(line)));
         Ok(())
     }
 
@@ -149,6 +152,11 @@ impl ExplainArgs {
     }
 }
 
+/// A method as people type it: in capitals, which is how clients send them.
+fn method(text: &str) -> Result<Method, http::method::InvalidMethod> {
+    Method::from_bytes(text.to_ascii_uppercase().as_bytes())
+}
+
 /// Rows to say.
 struct Said(Vec<[String; 2]>);
 
@@ -229,7 +237,7 @@ allow_from = "10.0.0.0/8"
     #[test]
     fn each_verdict_is_told() {
         for (line, expected) in [
-            ("GET /%73ku", "denied, 403"),
+            ("get /%73ku", "denied, 403"),
             ("GET /sku%2Fx", "refused before any rule is asked, 400: the path has an encoded"),
             ("GET /admin", "as the host is another"),
             ("GET /admin", "denied, 403: what no rule matches may not pass"),

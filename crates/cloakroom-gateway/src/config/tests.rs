@@ -61,6 +61,7 @@ fn the_template_is_fine_as_it_is_and_with_every_example_in_force() {
         "return_hosts",
         "anonymous_id",
         "workers",
+        "places",
         "hosts =",
         "trusted_proxies",
         "most =",

@@ -99,9 +99,9 @@ impl Trouble {
 }
 
 impl BadConfig {
-    /// A file that could not be read at all.
+    /// A file that could not be read at all, so that none of its errors is known.
     pub(super) fn of_file(text: String) -> Self {
-        Self { text, errors: 1 }
+        Self { text, errors: 0 }
     }
 }
 

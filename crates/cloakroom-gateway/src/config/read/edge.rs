@@ -13,6 +13,8 @@ use crate::serve::{Limits, Listen, TlsFiles};
 
 /// More connections than a machine has.
 const MOST_CONNECTIONS: u64 = 10_000_000;
+/// More requests at once than one connection is good for.
+const MOST_STREAMS: u64 = 100_000;
 const MOST_HEADERS: u64 = 1_000;
 
 /// Where to listen.
@@ -59,6 +61,9 @@ pub(super) fn limits(section: Section<'_>) -> Limits {
             .unwrap_or(usual.connections),
         head: section.get("head", words::duration).unwrap_or(usual.head),
         keep_alive: section.get("keep_alive", words::duration).unwrap_or(usual.keep_alive),
+        stalled: section.get("stalled", words::duration).unwrap_or(usual.stalled),
+        streams: section.get("streams", words::number(1, MOST_STREAMS)).unwrap_or(usual.streams),
+        resets: section.get("resets", words::number(1, MOST_STREAMS)).unwrap_or(usual.resets),
         head_bytes: section.get("head_bytes", words::small_size).unwrap_or(usual.head_bytes),
         headers: section.get("headers", words::number(1, MOST_HEADERS)).unwrap_or(usual.headers),
         drain: section.get("drain", words::or_none).unwrap_or(usual.drain),
