@@ -13,9 +13,9 @@ mod corpus;
 #[path = "../../../fuzz/properties/paths.rs"]
 mod paths;
 
-pub(crate) use host::{BadHost, HostPattern};
+pub(crate) use host::HostPattern;
 pub(crate) use path::{BadPath, Folding, Path};
-pub(crate) use pattern::{BadPattern, Pattern};
+pub(crate) use pattern::Pattern;
 pub(crate) use rule::{Access, Asked, Mismatch, Permit, Rule, Verdict};
 pub(crate) use rules::Rules;
 

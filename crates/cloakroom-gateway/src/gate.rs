@@ -10,7 +10,7 @@ use axum::body::Body;
 use cloakroom::{Head, Session, TrustedProxies};
 use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 
 pub(crate) use keeper::{Gatekeeper, OWN, Passing};
 
@@ -91,6 +91,10 @@ impl Gate {
     async fn judge(&self, head: Head<'_>, host: &str) -> Result<Judged, Problem> {
         let path =
             Path::of(head.uri, self.folding).map_err(|BadPath(why)| Problem::BadRequest(why))?;
+        // Another spelling of the gateway's own pages is nobody's: no service answers for them.
+        if path.as_str().starts_with(OWN) {
+            return Err(Problem::NotFound);
+        }
         let address = self.proxies.address(head);
         let asked = Asked { method: head.method, host, path: &path, address };
         let rule = self.rules.first(&asked).ok_or(Problem::Denied)?;
@@ -130,6 +134,3 @@ fn set(response: &mut Response<Body>, cookies: Vec<HeaderValue>) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
 }
-
-/// Headers that say who asks.
-type Told = Vec<(HeaderName, HeaderValue)>;

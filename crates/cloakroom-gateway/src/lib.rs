@@ -1,7 +1,6 @@
-//! What the `cloakroom` binary does: it reads a command line and runs what it names. For now that
-//! is a demonstration of sessions that two nodes share.
-
-#![allow(dead_code, unused_imports)]
+//! What the `cloakroom` binary does: it reads a command line and runs what it names, a gateway that
+//! brings sessions, logins and rules to the services behind it, or a demonstration of sessions that
+//! two nodes share.
 
 mod access;
 mod app;

@@ -13,8 +13,6 @@ mod wire;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body::Body as HttpBody;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 

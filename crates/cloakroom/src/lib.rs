@@ -229,6 +229,12 @@ pub mod hazelcast {
     pub use cloakroom_hazelcast::{ConnectError, HazelcastStore, Options};
 }
 
+/// Who asks, in services behind the gateway: verified, and passed on from service to service.
+#[cfg(feature = "identity")]
+pub mod identity {
+    pub use cloakroom_identity::*;
+}
+
 /// Who somebody is, in a signed token that is verified without a store.
 #[cfg(feature = "jwt")]
 pub mod jwt {

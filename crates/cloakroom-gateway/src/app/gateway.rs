@@ -17,7 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{greeting, ring};
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, load};
 use crate::config::{Config, CookieSettings, DEFAULT_FILE, Loaded, Reload};
 use crate::fault::{Fault, chain};
 use crate::gate::{Gate, Gatekeeper, Passing};
@@ -44,7 +44,7 @@ impl Source {
             .or_else(|| (args.upstream.is_none() && default.exists()).then(|| default.to_owned()));
         match (file, args.upstream) {
             (Some(file), _) => {
-                let loaded = Config::load(&file).map_err(|bad| Fault::new(bad.to_string()))?;
+                let loaded = load(&file)?;
                 greeting::warn(&loaded.warnings);
                 Ok(Self { config: loaded.config.clone(), file: Some((file, loaded)) })
             }

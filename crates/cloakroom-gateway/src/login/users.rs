@@ -10,7 +10,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub(crate) use hashing::{Cost, Hasher, Unchecked};
-pub(crate) use name::{BadName, Name, roles};
+pub(crate) use name::{Name, roles};
 use table::{Column, Table};
 
 use super::UsersUrl;

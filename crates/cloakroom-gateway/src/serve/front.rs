@@ -53,11 +53,13 @@ where
 /// A connection's seat among all that there may be, for as long as any clone of it lives. In the
 /// extensions of requests that may make something else of their connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Seat(Arc<OwnedSemaphorePermit>);
+pub(crate) struct Seat {
+    _held: Arc<OwnedSemaphorePermit>,
+}
 
 impl Seat {
     pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self(Arc::new(permit))
+        Self { _held: Arc::new(permit) }
     }
 }
 

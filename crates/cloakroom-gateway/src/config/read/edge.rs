@@ -68,7 +68,6 @@ pub(super) fn limits(section: Section<'_>) -> Limits {
         headers: section.get("headers", words::number(1, MOST_HEADERS)).unwrap_or(usual.headers),
         drain: section.get("drain", words::or_none).unwrap_or(usual.drain),
         unready_first: section.get("unready_first", words::or_none).unwrap_or(usual.unready_first),
-        ..usual
     };
     section.close();
     limits
