@@ -111,7 +111,7 @@ async fn hung_up(hangup: &mut Option<Signal>) {
         None => None,
     };
     if heard.is_none() {
-        pending().await;
+        pending::<()>().await;
     }
 }
 
