@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::process::wait_until;
-use super::redis::{Plan, Redis, Role, ask, blocking};
+use super::process::{blocking, wait_until};
+use super::redis::{Plan, Redis, Role, ask};
 
 /// How many masters there are, each with one replica.
 const MASTERS: usize = 3;
@@ -48,7 +48,7 @@ impl Cluster {
     pub async fn start() -> Self {
         blocking(|| {
             let plan = Plan { role: Role::Node, arguments: arguments(), ..Plan::default() };
-            let nodes = (0..MASTERS * 2).map(|_| Redis::start_now(&plan)).collect();
+            let nodes = (0..MASTERS * 2).map(|_| Redis::begin(&plan)).collect();
             let cluster = Self { nodes };
             cluster.join();
             cluster.replicate();
