@@ -46,6 +46,9 @@ pub(crate) fn pinned(core: Core, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// How often threads are moved to a core, where one ends meanwhile.
+const MOST_PINNINGS: usize = 5;
+
 /// Keeps this process, and by inheritance all that it starts, on one core.
 ///
 /// # Errors
@@ -53,13 +56,20 @@ pub(crate) fn pinned(core: Core, program: impl AsRef<OsStr>) -> Command {
 /// Where the machine has no such core.
 pub(crate) fn stay_on(core: Core) -> io::Result<()> {
     let pid = std::process::id().to_string();
-    let output = std::process::Command::new("taskset")
-        .args(["-a", "-c", "-p", core.number(), &pid])
-        .output()?;
-    if output.status.success() {
-        return Ok(());
+    let mut said = String::new();
+    for _ in 0..MOST_PINNINGS {
+        let output = std::process::Command::new("taskset")
+            .args(["-a", "-c", "-p", core.number(), &pid])
+            .output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // A thread has ended between being listed and being moved.
+        if !said.contains("No such process") {
+            break;
+        }
     }
-    let said = String::from_utf8_lossy(&output.stderr);
     let reason = format!("two cores are needed, one for the server and one for the load: {said}");
     Err(io::Error::other(reason))
 }

@@ -1,8 +1,8 @@
 //! The only place that decides a session's life: opening, finishing, ending, sweeping.
 
-mod application;
 mod builder;
 mod drive;
+mod entry;
 mod live;
 mod open;
 mod queue;
@@ -13,9 +13,10 @@ mod sweep;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-pub use application::Application;
 pub use builder::Builder;
+pub use entry::Entry;
 pub use live::{Info, Live};
 pub use sweep::Swept;
 
@@ -231,9 +232,29 @@ impl Sessions {
         Ok(loaded.map(|loaded| Info::new(key, loaded.record)))
     }
 
-    /// The attributes that all sessions share, on all nodes.
-    pub fn application(&self) -> Application {
-        Application::new(self.clone())
+    /// The attributes that all sessions share, on all nodes: a record that never ends.
+    pub fn application(&self) -> Entry {
+        Entry::application(self.clone())
+    }
+
+    /// A record of another kind than sessions, found by its name, that ends when it was not written
+    /// to for `lifetime`. Nothing is asked or stored until it is used.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cloakroom_core::{Kind, Slot};
+    /// # use cloakroom_core::{MemoryStore, Result, Sessions, Timer};
+    ///
+    /// const TRIES: Slot<u32> = Slot::new("tries");
+    ///
+    /// # async fn count(sessions: Sessions) -> Result<()> {
+    /// let entry = sessions.entry(Kind::Throttle, "user alice", Duration::from_secs(900));
+    /// let tries = entry.update(TRIES, |tries| { *tries += 1; *tries }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn entry(&self, kind: Kind, name: &str, lifetime: Duration) -> Entry {
+        Entry::at(self.clone(), Key::named(kind, name), Some(lifetime))
     }
 
     fn directory(&self) -> Result<&dyn Directory> {

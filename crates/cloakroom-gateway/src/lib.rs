@@ -1,12 +1,24 @@
 //! What the `cloakroom` binary does: it reads a command line and runs what it names. For now that
 //! is a demonstration of sessions that two nodes share.
 
+#![allow(dead_code, unused_imports)]
+
+mod access;
 mod app;
 mod cli;
+mod config;
 mod demo;
 mod fault;
+mod forward_auth;
+mod gate;
+mod identity;
 mod log;
+mod login;
+mod pages;
+mod proxy;
+mod serve;
 mod terminal;
+mod visitor;
 
 use std::process::ExitCode;
 

@@ -83,16 +83,34 @@ impl Network {
 }
 
 /// The proxies whose word on their clients counts.
+///
+/// ```
+/// use cloakroom_web::{Head, PeerAddr, TrustedProxies};
+///
+/// let proxies = TrustedProxies::new(["10.0.0.0/8".parse()?]);
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(PeerAddr([10, 0, 0, 1].into()));
+/// request.headers_mut().insert("x-forwarded-for", "203.0.113.9".parse().unwrap());
+/// assert_eq!(proxies.address(Head::from(&request)), Some([203, 0, 113, 9].into()));
+/// # Ok::<_, cloakroom_web::BadNetwork>(())
+/// ```
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Proxies(pub(crate) Vec<Network>);
+pub struct TrustedProxies(pub(crate) Vec<Network>);
 
-impl Proxies {
-    fn trust(&self, address: IpAddr) -> bool {
+impl TrustedProxies {
+    /// Trusts the proxies of these networks.
+    pub fn new(networks: impl IntoIterator<Item = Network>) -> Self {
+        Self(networks.into_iter().collect())
+    }
+
+    /// Whether it is a proxy of ours that has this address.
+    pub fn trust(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// Whether the client came by HTTPS.
-    pub(crate) fn https(&self, head: Head<'_>) -> bool {
+    /// Whether the client came by HTTPS: as the request's own scheme says, or `X-Forwarded-Proto`
+    /// from a trusted proxy.
+    pub fn https(&self, head: Head<'_>) -> bool {
         if head.uri.scheme() == Some(&Scheme::HTTPS) {
             return true;
         }
@@ -103,8 +121,8 @@ impl Proxies {
     }
 
     /// The client's address: of the chain of proxies, from this end on, the first that is not
-    /// trusted.
-    pub(crate) fn address(&self, head: Head<'_>) -> Option<IpAddr> {
+    /// trusted. `None` where nothing says who the peer is.
+    pub fn address(&self, head: Head<'_>) -> Option<IpAddr> {
         let mut address = peer(head)?;
         let lines = head.headers.get_all(FORWARDED_FOR).into_iter();
         // Cut as bytes: one hop that is no text hides neither its line nor those that follow it.
@@ -161,8 +179,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn proxies(networks: &[&str]) -> Proxies {
-        Proxies(networks.iter().map(|network| network.parse().unwrap()).collect())
+    fn proxies(networks: &[&str]) -> TrustedProxies {
+        TrustedProxies(networks.iter().map(|network| network.parse().unwrap()).collect())
     }
 
     fn from_peer(peer: &str, headers: &[(&'static str, &'static str)]) -> Request<()> {

@@ -57,7 +57,7 @@ impl<'a> Head<'a> {
 
     /// Whether a person's browser is about to show the response as a page, so that it can be sent
     /// elsewhere.
-    pub(crate) fn is_navigation(&self) -> bool {
+    pub fn is_navigation(&self) -> bool {
         let shown = match self.text(FETCH_MODE) {
             Some(mode) => mode == "navigate",
             None => self.prefers_html(),
@@ -66,7 +66,7 @@ impl<'a> Head<'a> {
     }
 
     /// Whether `Accept` names HTML, and names JSON less or not at all.
-    pub(crate) fn prefers_html(&self) -> bool {
+    pub fn prefers_html(&self) -> bool {
         Accept::of(*self).prefers_html()
     }
 

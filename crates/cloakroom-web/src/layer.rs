@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cloakroom_core::{Client, Sessions};
 use tower_layer::Layer;
 
-use crate::client::{Network, Proxies};
+use crate::client::{Network, TrustedProxies};
 use crate::transport::Tokens;
 use crate::{Head, Refusal, Session, SessionService, Transport};
 
@@ -42,7 +42,7 @@ type Passive = dyn Fn(&Head<'_>) -> bool + Send + Sync;
 pub(crate) struct Setting {
     pub(crate) sessions: Sessions,
     pub(crate) transport: Transport,
-    pub(crate) proxies: Proxies,
+    pub(crate) proxies: TrustedProxies,
     record_client: bool,
     passive: Option<Arc<Passive>>,
 }
@@ -59,7 +59,7 @@ impl SessionLayer {
         let setting = Setting {
             sessions,
             transport: Transport::default(),
-            proxies: Proxies::default(),
+            proxies: TrustedProxies::default(),
             record_client: true,
             passive: None,
         };
@@ -79,7 +79,7 @@ impl SessionLayer {
     /// Believes these networks' `X-Forwarded-For` and `X-Forwarded-Proto`. By default nobody's.
     pub fn trusted_proxies(self, networks: impl IntoIterator<Item = Network>) -> Self {
         let networks = networks.into_iter().collect();
-        self.with(|setting| setting.proxies = Proxies(networks))
+        self.with(|setting| setting.proxies = TrustedProxies(networks))
     }
 
     /// Sets whether a login keeps its client's device and address, for the user's list of sessions.

@@ -57,7 +57,7 @@ pub mod transport;
 mod visit;
 
 pub use body::ResponseBody;
-pub use client::{BadNetwork, Network, PeerAddr};
+pub use client::{BadNetwork, Network, PeerAddr, TrustedProxies};
 pub use future::ResponseFuture;
 pub use head::Head;
 pub use housekeeping::Housekeeping;

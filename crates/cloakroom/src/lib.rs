@@ -201,7 +201,7 @@ pub use cloakroom_core::keeping::{BadKeys, KeyRing, Sealed};
 pub use cloakroom_core::keeping::{Carrier, SealedText};
 pub use cloakroom_core::sessions::Builder;
 pub use cloakroom_core::{
-    Application, Client, Clock, Commit, Ended, Ending, Error, Event, Guard, Info, Key, Kind, Limit,
+    Client, Clock, Commit, Ended, Ending, Entry, Error, Event, Guard, Info, Key, Kind, Limit,
     Listener, Live, Login, MemoryStore, Outcome, Policy, Record, Reply, Sessions, Slot, Store,
     Swept, SystemClock, Timer, Timestamp, Token, commit, event, policy, record, store, time, token,
 };
@@ -218,8 +218,8 @@ pub use cloakroom_sql::SqlStore;
 pub use cloakroom_web::{
     BadCookie, BadNetwork, CookieConfig, Head, Housekeeping, Network, PeerAddr, Refusal, Require,
     RequireLogin, RequireRole, ResponseBody, ResponseFuture, SameSite, Secure, Session,
-    SessionLayer, SessionService, SignedIn, TokioTimer, Transport, cookies, near, safe_return_path,
-    session,
+    SessionLayer, SessionService, SignedIn, TokioTimer, Transport, TrustedProxies, cookies, near,
+    safe_return_path, session,
 };
 pub use connect::{ConnectError, StoreOptions, StoreUrl, connect, connect_with};
 

@@ -64,7 +64,7 @@ async fn measure(name: &'static str, options: &Options) -> Result<Row, Box<dyn E
     stay_on(Core::Load)?;
     let mut place = Place::start(name).await?;
     stay_on(Core::Server)?;
-    let speed = speed::measure(&place, options).await?;
+    let speed = speed::measure(&place, &options.of(name)).await?;
     let outage = match place.can_die() && options.outages {
         true => Some(outage::measure(&mut place).await?),
         false => None,

@@ -13,6 +13,7 @@ use base64::engine::{DecodePaddingMode, general_purpose};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::seal::{self, BoundTo};
 use crate::time::Timestamp;
 use crate::token::random;
 
@@ -104,6 +105,9 @@ impl Keys {
 pub struct KeyRing {
     keys: Arc<RwLock<Arc<Keys>>>,
 }
+
+/// What an application's own seals are bound to where sessions are bound to a cookie.
+const NO_CARRIER: &str = "text";
 
 impl KeyRing {
     fn of(keys: Vec<SealingKey>) -> Self {
@@ -198,6 +202,28 @@ impl KeyRing {
     /// The name of the key that seals at `now`.
     pub fn sealing(&self, now: Timestamp) -> Option<String> {
         self.current().sealing(now).map(|key| key.id.clone())
+    }
+
+    /// Seals some bytes of an application's own, for `purpose`: text that nobody else can read or
+    /// make, for a cookie or an address. `None` for what is far too long.
+    ///
+    /// ```
+    /// use cloakroom_core::keeping::KeyRing;
+    /// use cloakroom_core::{Clock, SystemClock};
+    ///
+    /// let ring = KeyRing::generate();
+    /// let text = ring.seal("visitor", b"17", SystemClock.now()).unwrap();
+    /// assert_eq!(ring.open("visitor", &text).as_deref(), Some(&b"17"[..]));
+    /// assert_eq!(ring.open("coupon", &text), None);
+    /// ```
+    pub fn seal(&self, purpose: &str, plain: &[u8], now: Timestamp) -> Option<String> {
+        seal::seal(&self.current(), BoundTo { purpose, carrier: NO_CARRIER }, plain, now)
+    }
+
+    /// Opens what [`KeyRing::seal`] has made for the same purpose; `None` for everything else. How
+    /// long it counts is for what was sealed to say.
+    pub fn open(&self, purpose: &str, text: &str) -> Option<Vec<u8>> {
+        seal::open(&self.current(), BoundTo { purpose, carrier: NO_CARRIER }, text.as_bytes())
     }
 
     /// The keys of this moment.

@@ -264,6 +264,9 @@ impl View {
         record.fields = fields;
         if token.is_some() {
             record.idle = policy.cap_idle(self.edits.idle().unwrap_or(policy.idle));
+        }
+        // What is found by name lives for ever, unless its writer has said for how long.
+        if token.is_some() || self.edits.lifetime().is_some() {
             record.ends_at = self.lifetime(policy, now).map(|lifetime| now + lifetime);
         }
         if let Some(login) = self.edits.login() {
@@ -327,6 +330,9 @@ impl View {
     /// How long the session lives from now on, where this request begins or changes that.
     fn lifetime(&self, policy: &Policy, now: Timestamp) -> Option<Duration> {
         let asked = self.edits.lifetime().unwrap_or(policy.lifetime);
+        if self.named.is_some() {
+            return asked;
+        }
         let began = self.record().filter(|_| self.edits.login().is_none());
         let age = began.map_or(Duration::ZERO, |record| now.since(origin(record)));
         let longest = policy.longest_lifetime.map(|longest| longest.saturating_sub(age));

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Application, Builder, Inner, Sessions};
+use super::{Builder, Entry, Inner, Sessions};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::keeping::{Carrier, Content, Epoch, Epochs, Keeping, Nowhere, Sealed, Slip};
@@ -128,7 +128,7 @@ impl Sessions {
     /// Begins a new epoch for a user, which ends all of their sealed sessions but one.
     pub(crate) async fn begin_epoch(&self, principal: &str, except: Option<Key>) -> Result<()> {
         let now = self.now();
-        let place = Application::at(self.clone(), Epochs::key(principal));
+        let place = Entry::at(self.clone(), Epochs::key(principal), None);
         place.update(Epoch::SLOT, move |epoch: &mut Epoch| epoch.begin(except, now)).await
     }
 }

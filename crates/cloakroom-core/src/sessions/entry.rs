@@ -1,34 +1,37 @@
-//! Attributes that all sessions of an application share, on all nodes.
+//! Records that are found by name: attributes that all nodes of an application share.
+
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Sessions;
+use crate::commit::Guard;
 use crate::error::Result;
+use crate::event::Ended;
 use crate::session::view::{Base, View};
 use crate::session::{Client, Session};
 use crate::slot::Slot;
 use crate::token::{Key, Kind};
 
-const NAME: &str = "application";
+const APPLICATION: &str = "application";
 
-/// The application's own attributes: one record that never ends and that no token opens. Every
-/// call goes to the store, and every write is committed before it returns.
+/// A record that is found by name and opened by no token. Every call goes to the store, and every
+/// write is committed before it returns.
 #[derive(Clone, Debug)]
-pub struct Application {
+pub struct Entry {
     sessions: Sessions,
     key: Key,
+    lifetime: Option<Duration>,
 }
 
-impl Application {
-    pub(super) fn new(sessions: Sessions) -> Self {
-        Self { sessions, key: Key::named(Kind::Application, NAME) }
+impl Entry {
+    pub(super) fn application(sessions: Sessions) -> Self {
+        Self::at(sessions, Key::named(Kind::Application, APPLICATION), None)
     }
 
-    /// Attributes of another such record.
-    #[cfg(feature = "sealed")]
-    pub(super) fn at(sessions: Sessions, key: Key) -> Self {
-        Self { sessions, key }
+    pub(super) const fn at(sessions: Sessions, key: Key, lifetime: Option<Duration>) -> Self {
+        Self { sessions, key, lifetime }
     }
 
     async fn open(&self) -> Result<Session> {
@@ -40,6 +43,15 @@ impl Application {
         Ok(Session::new(self.sessions.clone(), view))
     }
 
+    /// Opens it to be written to, which begins its lifetime anew.
+    async fn renewed(&self) -> Result<Session> {
+        let session = self.open().await?;
+        if self.lifetime.is_some() {
+            session.set_lifetime(self.lifetime)?;
+        }
+        Ok(session)
+    }
+
     /// Reads an attribute; an error where it is not a `T`.
     pub async fn get<T: DeserializeOwned>(&self, slot: Slot<T>) -> Result<Option<T>> {
         self.open().await?.try_get(slot)
@@ -47,7 +59,7 @@ impl Application {
 
     /// Writes an attribute: the last writer wins.
     pub async fn set<T: Serialize + Sync>(&self, slot: Slot<T>, value: &T) -> Result<()> {
-        let session = self.open().await?;
+        let session = self.renewed().await?;
         session.set(slot, value)?;
         session.commit().await?.done().map(drop)
     }
@@ -70,6 +82,12 @@ impl Application {
         T: Default + Serialize + DeserializeOwned,
         R: Send,
     {
-        self.open().await?.transact(slot, change).await
+        self.renewed().await?.transact(slot, change).await
+    }
+
+    /// Removes the whole record; `false` where there is none.
+    pub async fn end(&self) -> Result<bool> {
+        let (_, was_there) = self.sessions.remove(self.key, &Guard::None, Ended::Revoked).await?;
+        Ok(was_there)
     }
 }

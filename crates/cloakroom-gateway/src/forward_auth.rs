@@ -1,0 +1,1 @@
+//! The endpoints that other proxies ask whether a request may pass.
