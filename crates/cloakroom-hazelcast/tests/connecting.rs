@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cloakroom_core::Store;
 use cloakroom_hazelcast::{ConnectError, HazelcastStore, Options};
-use cloakroom_testkit::faults::causes;
+use cloakroom_testkit::faults::all_said;
 use cloakroom_testkit::samples::{START, key, session};
 use cloakroom_testkit::servers::{Certificates, Hazelcast};
 use rustls::ServerConfig;
@@ -29,7 +29,7 @@ fn patient() -> Options {
 async fn refused(url: &str) -> String {
     let options = Options { connect_timeout: Duration::from_secs(5), ..Options::default() };
     let error = HazelcastStore::connect(url, options).await.expect_err("it cannot be used");
-    let said = format!("{error:?} {}", causes(&error).join(": "));
+    let said = all_said(&error);
     assert!(!said.contains("hunter2"), "{said}");
     said
 }

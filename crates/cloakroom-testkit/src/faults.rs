@@ -61,13 +61,21 @@ pub async fn loaded(store: &dyn Store, key: Key, now: Timestamp) -> Option<Recor
     timeout(BOUND, comes_back).await.expect("the server comes back")
 }
 
+/// Everything that an error says, in its debugging text and by its causes.
+pub fn all_said(error: &(dyn std::error::Error + 'static)) -> String {
+    format!("{error:?} {}", chain(error).join(": "))
+}
+
 /// What an error and its causes say. Panics where one says again what another says.
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let causes: Vec<String> = chain.map(ToString::to_string).collect();
+    let causes = chain(error);
     for (index, cause) in causes.iter().enumerate() {
         let mut others = causes.iter().take(index).chain(causes.iter().skip(index + 1));
         assert!(!others.any(|other| other.contains(cause)), "said twice: {causes:?}");
     }
     causes
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
 }
