@@ -358,6 +358,18 @@ pub enum ConnectError {
         /// What the server says.
         source: store::Source,
     },
+    /// The driver does not sign in in this way.
+    #[error(
+        "the database server at {place} cannot be signed in to in this way: MySQL takes most \
+         passwords over TLS or a socket only (leave out ssl-mode=DISABLED), and certificates have \
+         to be readable"
+    )]
+    WayIn {
+        /// Where it is.
+        place: String,
+        /// What the driver says.
+        source: store::Source,
+    },
     /// The server has no such database.
     #[error("{place}: there is no such database: create it first, or name another in the URL")]
     NoDatabase {

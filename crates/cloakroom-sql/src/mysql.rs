@@ -21,14 +21,16 @@ impl Kind for sqlx::MySql {
         Wire::MySql(held)
     }
 
-    /// A wrong name or password, or no such database, or none for this user.
+    /// A wrong name or password, or no such database, or none for this user; or a way in that the
+    /// driver does not have.
     fn refuses(error: &sqlx::Error) -> bool {
-        matches!(number(error), Some(1044 | 1045 | 1049 | 1698))
+        is_no_way_in(error) || matches!(number(error), Some(1044 | 1045 | 1049 | 1698))
     }
 
     fn explain(error: sqlx::Error, place: &str) -> ConnectError {
         let place = place.to_owned();
         match number(&error) {
+            None if is_no_way_in(&error) => ConnectError::WayIn { place, source: error.into() },
             Some(1045 | 1698) => ConnectError::Credentials { place, source: error.into() },
             // No such database; and in MySQL also one that the user may not see.
             Some(1044 | 1049) => ConnectError::NoDatabase { place },
@@ -146,6 +148,11 @@ fn meaning(number: u16) -> Sort {
         1158..=1161 | 2000..=2999 | 9000..=9999 => Sort::Unknown,
         _ => Sort::Refused,
     }
+}
+
+/// Whether the driver would need a password's RSA, which is off, or cannot use a certificate.
+fn is_no_way_in(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Configuration(_))
 }
 
 fn number(error: &sqlx::Error) -> Option<u16> {

@@ -189,3 +189,49 @@ mod mariadb {
         store_laws!(handed_in);
     }
 }
+
+#[cfg(feature = "mysql")]
+mod mysql {
+    use cloakroom_testkit::servers::MySql;
+    use cloakroom_testkit::stores::Building;
+    use cloakroom_testkit::{session_promises, store_laws};
+
+    use super::{Fixture, opened};
+
+    async fn mysql() -> Fixture {
+        let database = MySql::database().await;
+        Fixture::new(opened(database.url()).await)
+    }
+
+    store_laws!(mysql, marked: [#[ignore = "needs MySQL: scripts/test mysql"]]);
+    session_promises!(mysql, marked: [#[ignore = "needs MySQL: scripts/test mysql"]]);
+
+    /// Every commit says what it makes of the record: it takes one statement.
+    mod built {
+        use super::*;
+
+        async fn built() -> Fixture {
+            let database = MySql::database().await;
+            Fixture::new(Building::new(opened(database.url()).await))
+        }
+
+        store_laws!(built, marked: [#[ignore = "needs MySQL: scripts/test mysql"]]);
+    }
+
+    /// A pool that the application has.
+    mod handed_in {
+        use cloakroom_sql::SqlStore;
+
+        use super::*;
+        use crate::options;
+
+        async fn handed_in() -> Fixture {
+            let database = MySql::database().await;
+            let pool = sqlx::MySqlPool::connect(database.url()).await.expect("a pool");
+            let store = SqlStore::from_mysql(pool, options()).await;
+            Fixture::new(store.expect("the database opens"))
+        }
+
+        store_laws!(handed_in, marked: [#[ignore = "needs MySQL: scripts/test mysql"]]);
+    }
+}

@@ -13,11 +13,14 @@ const UPDATE: &str = "UPDATE cloakroom_sessions \
 /// Its `CREATE TABLE` ends a transaction, so what makes the tables can be run again half-way.
 pub(super) const MYSQL: Dialect = Dialect {
     begin: "START TRANSACTION",
+    // A lock's name may have 64 characters, as many as a database's. MySQL 9.6 has no MD5 any more.
     lock_schema: Some(
-        "SELECT CAST(coalesce(get_lock(concat('cloakroom_schema ', md5(database())), 60), 0) \
-         AS SIGNED)",
+        "SELECT CAST(coalesce(get_lock(concat('cloakroom_schema ', \
+         left(sha2(database(), 256), 32)), 60), 0) AS SIGNED)",
     ),
-    unlock_schema: Some("SELECT release_lock(concat('cloakroom_schema ', md5(database())))"),
+    unlock_schema: Some(
+        "SELECT release_lock(concat('cloakroom_schema ', left(sha2(database(), 256), 32)))",
+    ),
     has_schema: "SELECT count(*) FROM information_schema.tables \
                  WHERE table_schema = database() AND table_name = 'cloakroom_schema'",
     schema_version: "SELECT version FROM cloakroom_schema",

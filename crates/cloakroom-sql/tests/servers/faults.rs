@@ -74,6 +74,12 @@ async fn a_killed_mariadb_loses_nothing_that_was_acknowledged() {
     kill_in_mid_load(Which::MariaDb).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: scripts/test mysql"]
+async fn a_killed_mysql_loses_nothing_that_was_acknowledged() {
+    kill_in_mid_load(Which::MySql).await;
+}
+
 /// Every connection of the pool has been in use, and all of them are dead.
 async fn restart_with_a_full_pool(which: Which) {
     let server = Server::start(which).await;
@@ -105,11 +111,17 @@ async fn a_pool_comes_back_after_a_restart_of_mariadb() {
     restart_with_a_full_pool(Which::MariaDb).await;
 }
 
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/test mysql"]
+async fn a_pool_comes_back_after_a_restart_of_mysql() {
+    restart_with_a_full_pool(Which::MySql).await;
+}
+
 async fn lock_row(raw: &mut Raw, key: Key) {
     let hex: String = key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let id = match raw {
         Raw::Postgres(_) => format!("'\\x{hex}'"),
-        Raw::MariaDb(_) => format!("x'{hex}'"),
+        Raw::MySql(_) => format!("x'{hex}'"),
     };
     raw.run("BEGIN").await;
     let row = format!("kind = 's' AND id = {id}");
@@ -151,6 +163,12 @@ async fn a_locked_row_of_postgres_is_unreachable_and_the_rest_goes_on() {
 #[tokio::test]
 async fn a_locked_row_of_mariadb_is_unreachable_and_the_rest_goes_on() {
     a_locked_row(Which::MariaDb).await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/test mysql"]
+async fn a_locked_row_of_mysql_is_unreachable_and_the_rest_goes_on() {
+    a_locked_row(Which::MySql).await;
 }
 
 /// A COMMIT that tells, and waits for a standby that is not there, holds the lock under which all
@@ -221,6 +239,12 @@ async fn a_mariadb_that_hangs_is_given_up_in_time() {
     a_silent_server(Which::MariaDb).await;
 }
 
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/test mysql"]
+async fn a_mysql_that_hangs_is_given_up_in_time() {
+    a_silent_server(Which::MySql).await;
+}
+
 /// Calls that are dropped half-way leave no lock, and no connection that is in a transaction.
 async fn dropped_calls(which: Which) {
     let server = Server::start(which).await;
@@ -246,4 +270,10 @@ async fn a_dropped_call_leaves_no_lock_in_postgres() {
 #[tokio::test]
 async fn a_dropped_call_leaves_no_lock_in_mariadb() {
     dropped_calls(Which::MariaDb).await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/test mysql"]
+async fn a_dropped_call_leaves_no_lock_in_mysql() {
+    dropped_calls(Which::MySql).await;
 }

@@ -7,7 +7,7 @@ use cloakroom_core::commit::{Commit, Expect};
 use cloakroom_core::store::{Announce, Error, Feed, FeedSource, Keep, Notice, Notices};
 use cloakroom_core::{Ended, Guard, Key, Kind, Store};
 use cloakroom_sql::SqlStore;
-use cloakroom_testkit::servers::{MariaDb, Postgres};
+use cloakroom_testkit::servers::{MariaDb, MySql, Postgres};
 use cloakroom_testkit::{Mode, Proxy};
 
 use crate::{NOW, ROOM, create, few, open, record, sign_in, write};
@@ -149,5 +149,12 @@ async fn who_tells_nothing_has_no_feed() {
     let silent = cloakroom_sql::Options { notify: false, ..few() };
     assert!(open(database.url(), silent).await.feed().is_none());
     let database = MariaDb::database().await;
+    assert!(open(database.url(), few()).await.feed().is_none());
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/test mysql"]
+async fn mysql_tells_nothing_and_has_no_feed() {
+    let database = MySql::database().await;
     assert!(open(database.url(), few()).await.feed().is_none());
 }

@@ -23,23 +23,25 @@ use cloakroom_core::record::Mark;
 use cloakroom_core::store::Error;
 use cloakroom_core::{Key, Kind, Outcome, Record, Store, Timestamp};
 use cloakroom_sql::{Options, SqlStore};
-use cloakroom_testkit::servers::{MariaDb, Postgres};
+use cloakroom_testkit::servers::{MariaDb, MySql, Postgres};
 use sqlx::Connection;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const COUNTER: &str = "counter";
 const ROOM: Room = Room { fields: 64, bytes: 65_536 };
 
-/// A server of its own, of either kind.
+/// A server of its own, of any kind.
 enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
+    MySql(MySql),
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Which {
     Postgres,
     MariaDb,
+    MySql,
 }
 
 impl Server {
@@ -47,6 +49,7 @@ impl Server {
         match which {
             Which::Postgres => Self::Postgres(Postgres::start().await),
             Which::MariaDb => Self::MariaDb(MariaDb::start().await),
+            Which::MySql => Self::MySql(MySql::start().await),
         }
     }
 
@@ -54,6 +57,7 @@ impl Server {
         match self {
             Self::Postgres(server) => server.url(),
             Self::MariaDb(server) => server.url(),
+            Self::MySql(server) => server.url(),
         }
     }
 
@@ -61,6 +65,7 @@ impl Server {
         match self {
             Self::Postgres(server) => server.url_at(addr),
             Self::MariaDb(server) => server.url_at(addr),
+            Self::MySql(server) => server.url_at(addr),
         }
     }
 
@@ -68,6 +73,7 @@ impl Server {
         match self {
             Self::Postgres(server) => server.addr(),
             Self::MariaDb(server) => server.addr(),
+            Self::MySql(server) => server.addr(),
         }
     }
 
@@ -75,6 +81,7 @@ impl Server {
         match self {
             Self::Postgres(server) => server.kill(),
             Self::MariaDb(server) => server.kill(),
+            Self::MySql(server) => server.kill(),
         }
     }
 
@@ -82,6 +89,7 @@ impl Server {
         match self {
             Self::Postgres(server) => Self::Postgres(server.restart().await),
             Self::MariaDb(server) => Self::MariaDb(server.restart().await),
+            Self::MySql(server) => Self::MySql(server.restart().await),
         }
     }
 
@@ -96,8 +104,8 @@ impl Server {
             Self::Postgres(server) => {
                 Raw::Postgres(sqlx::PgConnection::connect(&server.url()).await.unwrap())
             }
-            Self::MariaDb(server) => {
-                Raw::MariaDb(sqlx::MySqlConnection::connect(&server.url()).await.unwrap())
+            Self::MariaDb(_) | Self::MySql(_) => {
+                Raw::MySql(sqlx::MySqlConnection::connect(&self.url()).await.unwrap())
             }
         }
     }
@@ -105,7 +113,7 @@ impl Server {
 
 enum Raw {
     Postgres(sqlx::PgConnection),
-    MariaDb(sqlx::MySqlConnection),
+    MySql(sqlx::MySqlConnection),
 }
 
 impl Raw {
@@ -113,7 +121,7 @@ impl Raw {
         let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(statements));
         match self {
             Self::Postgres(raw) => drop(statements.execute(raw).await.unwrap()),
-            Self::MariaDb(raw) => drop(statements.execute(raw).await.unwrap()),
+            Self::MySql(raw) => drop(statements.execute(raw).await.unwrap()),
         }
     }
 }
