@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use cloakroom_core::store::Error;
-use cloakroom_core::{Guard, Key, Outcome, Record, Store};
+use cloakroom_core::{Key, Outcome, Record, Store};
 use cloakroom_redis::{ConnectError, Options, RedisStore};
 use cloakroom_testkit::faults::{BOUND, all_fail, causes, loaded, lost, refused, unanswered};
-use cloakroom_testkit::samples::{Doing, START, key, session, session_of, visit};
+use cloakroom_testkit::samples::{Doing, START, key, session, visit};
 use cloakroom_testkit::servers::Redis;
 use cloakroom_testkit::{Mode, Proxy};
 use futures_util::FutureExt;
