@@ -2,7 +2,6 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
-use std::error::Error as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use cloakroom_core::Store;
 use cloakroom_hazelcast::{ConnectError, HazelcastStore, Options};
+use cloakroom_testkit::faults::all_said;
 use cloakroom_testkit::samples::{START, key, session};
 use cloakroom_testkit::servers::{Certificates, Hazelcast};
 use rustls::ServerConfig;
@@ -29,12 +29,7 @@ fn patient() -> Options {
 async fn refused(url: &str) -> String {
     let options = Options { connect_timeout: Duration::from_secs(5), ..Options::default() };
     let error = HazelcastStore::connect(url, options).await.expect_err("it cannot be used");
-    let mut said = format!("{error:?} {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        said = format!("{said}: {error}");
-        cause = error.source();
-    }
+    let said = all_said(&error);
     assert!(!said.contains("hunter2"), "{said}");
     said
 }

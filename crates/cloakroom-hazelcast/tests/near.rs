@@ -22,12 +22,8 @@ fn patient() -> Options {
 async fn two() -> Vec<Arc<dyn Store>> {
     let cluster = Hazelcast::shared().await;
     let url = cluster.url(&cluster.new_map());
-    let mut nodes = Vec::new();
-    for _ in 0..2 {
-        let store = HazelcastStore::connect(&url, patient()).await;
-        nodes.push(near::caught_up(store.expect("it can be used")).await);
-    }
-    nodes
+    near::two(async || HazelcastStore::connect(&url, patient()).await.expect("it can be used"))
+        .await
 }
 
 /// Nodes that read in turn what the other one writes.

@@ -5,26 +5,22 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cloakroom_core::store::{Announce, Error, Keep};
 use cloakroom_core::{Ended, Guard, Key, Outcome, Record, Store};
 use cloakroom_mongodb::{ConnectError, MongoStore, Options};
-use cloakroom_testkit::samples::{Doing, START, key, session, session_of, visit};
+use cloakroom_testkit::faults::{self, BOUND, causes, loaded, lost, refused, unanswered};
+use cloakroom_testkit::samples::{Doing, START, key, session, visit};
 use cloakroom_testkit::servers::Mongo;
 use cloakroom_testkit::{Mode, Proxy};
 use mongodb::bson::doc;
 use support::database;
 use tokio::net::TcpListener;
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 
 /// What the store waits for an answer here.
 const WAIT: Duration = Duration::from_millis(600);
-/// What no call takes, even on a busy machine. It tells an answer from a hang.
-const BOUND: Duration = Duration::from_secs(30);
-/// How long somebody waits between two tries.
-const BETWEEN: Duration = Duration::from_millis(5);
-
 fn options() -> Options {
     Options { call_timeout: WAIT, ..Options::default() }
 }
@@ -54,64 +50,18 @@ async fn one_session() -> (Mongo, MongoStore, Key, Record) {
 
 /// Asks every call, and expects an error that `is_right` from each.
 async fn all_fail(store: &MongoStore, key: Key, record: &Record, is_right: fn(&Error) -> bool) {
-    let begun = Instant::now();
-    let announce = Announce { reason: Ended::LoggedOut, keep: Keep::Nothing };
-    let commit = visit(record).set("cart", "1");
+    faults::all_fail(store, key, record, is_right).await;
     let directory = store.directory().expect("it has one");
     let errors = [
-        store.load(key, START).await.err(),
-        store.commit(key, &commit, START).await.err(),
-        store.create(key, record, None, START).await.err(),
-        store.create(key, &session_of("alice", START), Some(1), START).await.err(),
-        store.end(key, &Guard::None, announce, START).await.err(),
         store.expire(1, Keep::Nothing, START).await.err(),
         store.clock().await.err(),
         directory.count(key.kind(), START).await.err(),
         directory.page(key.kind(), None, 1, START).await.err(),
     ];
     for (index, error) in errors.into_iter().enumerate() {
-        let error = error.unwrap_or_else(|| panic!("call {index} was answered"));
-        assert!(is_right(&error), "call {index}: {error:?}");
+        let error = error.unwrap_or_else(|| panic!("further call {index} was answered"));
+        assert!(is_right(&error), "further call {index}: {error:?}");
     }
-    assert!(begun.elapsed() < BOUND, "the calls hang");
-}
-
-/// Loads until the server answers again.
-async fn loaded(store: &MongoStore, key: Key) -> Option<Record> {
-    let comes_back = async {
-        let mut tries = interval(BETWEEN);
-        loop {
-            tries.tick().await;
-            if let Ok(found) = store.load(key, START).await {
-                return found;
-            }
-        }
-    };
-    timeout(BOUND, comes_back).await.expect("the server comes back")
-}
-
-/// What an error and its causes say, each with nothing in it that another says.
-fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let causes: Vec<String> = chain.map(ToString::to_string).collect();
-    for (index, cause) in causes.iter().enumerate() {
-        let mut others = causes.iter().take(index).chain(causes.iter().skip(index + 1));
-        assert!(!others.any(|other| other.contains(cause)), "said twice: {causes:?}");
-    }
-    causes
-}
-
-fn refused(error: &Error) -> bool {
-    matches!(error, Error::Refused(_))
-}
-
-fn unanswered(error: &Error) -> bool {
-    matches!(error, Error::Unanswered(_))
-}
-
-/// What is said while nobody can tell whether the server has been asked.
-fn lost(error: &Error) -> bool {
-    matches!(error, Error::Unreachable(_) | Error::Unanswered(_))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +71,7 @@ async fn a_killed_server_is_unreachable_and_comes_back() {
     all_fail(&store, key, &record, lost).await;
     all_fail(&store, key, &record, |error| matches!(error, Error::Unreachable(_))).await;
     let server = server.restart().await;
-    assert_eq!(loaded(&store, key).await, Some(record));
+    assert_eq!(loaded(&store, key, START).await, Some(record));
     drop(server);
 }
 
@@ -136,11 +86,11 @@ async fn a_paused_server_does_not_answer_and_comes_back() {
     all_fail(&store, key, &record, lost).await;
     server.resume();
     // A paused server may carry out later what it was sent; that includes the ending.
-    let _ = loaded(&store, key).await;
+    let _ = loaded(&store, key, START).await;
     let key = Key::random(key.kind());
     let created = async { while store.create(key, &record, None, START).await.is_err() {} };
     timeout(BOUND, created).await.expect("it writes again");
-    assert!(loaded(&store, key).await.is_some());
+    assert!(loaded(&store, key, START).await.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +101,7 @@ async fn a_commit_whose_answer_is_lost_is_applied_once() {
     let store = connect(&url).await;
     let announce = Announce { reason: Ended::LoggedOut, keep: Keep::Nothing };
     for mode in [Mode::CutAfterAnswerLost, Mode::DropAnswers] {
-        assert_eq!(loaded(&store, key).await.as_ref(), Some(&record));
+        assert_eq!(loaded(&store, key, START).await.as_ref(), Some(&record));
         // A commit that knows the record is one call, and that one's answer is lost.
         let commit = visit(&record).set("cart", "1");
         let after = std::sync::Arc::new(record.apply(&commit, START).1.expect("it changes"));

@@ -20,13 +20,11 @@ static NEXT: AtomicUsize = AtomicUsize::new(0);
 async fn two() -> Vec<Arc<dyn Store>> {
     let url = SERVER.get_or_init(Nats::start).await.url();
     let bucket = format!("law{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut nodes = Vec::new();
-    for _ in 0..2 {
+    near::two(async || {
         let options = Options { bucket: bucket.clone(), ..Options::default() };
-        let store = NatsStore::connect(&url, options).await;
-        nodes.push(near::caught_up(store.expect("the server can be used")).await);
-    }
-    nodes
+        NatsStore::connect(&url, options).await.expect("the server can be used")
+    })
+    .await
 }
 
 /// Nodes that read in turn what the other one writes.

@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use cloakroom_core::store::Error;
-use cloakroom_core::{Guard, Key, Outcome, Record, Store};
+use cloakroom_core::{Key, Outcome, Record, Store};
 use cloakroom_redis::{ConnectError, Options, RedisStore};
-use cloakroom_testkit::samples::{Doing, START, key, session, session_of, visit};
+use cloakroom_testkit::faults::{BOUND, all_fail, causes, loaded, lost, refused, unanswered};
+use cloakroom_testkit::samples::{Doing, START, key, session, visit};
 use cloakroom_testkit::servers::Redis;
 use cloakroom_testkit::{Mode, Proxy};
 use futures_util::FutureExt;
@@ -20,8 +21,6 @@ use tokio::time::{interval, timeout};
 
 /// What the store waits for an answer here, and for a connection.
 const WAIT: Duration = Duration::from_millis(300);
-/// What no call takes, even on a busy machine. It tells an answer from a hang.
-const BOUND: Duration = Duration::from_secs(20);
 /// How long somebody waits between two tries.
 const BETWEEN: Duration = Duration::from_millis(5);
 
@@ -42,71 +41,15 @@ async fn one_session() -> (Redis, RedisStore, Key, Record) {
     (server, store, key, record)
 }
 
-/// Asks every call, and expects an error that `is_right` from each.
-async fn all_fail(store: &RedisStore, key: Key, record: &Record, is_right: fn(&Error) -> bool) {
-    let begun = Instant::now();
-    let announce = cloakroom_core::store::Announce {
-        reason: cloakroom_core::Ended::LoggedOut,
-        keep: cloakroom_core::store::Keep::Nothing,
-    };
-    let commit = visit(record).set("cart", "1");
-    let errors = [
-        store.load(key, START).await.err(),
-        store.commit(key, &commit, START).await.err(),
-        store.create(key, record, None, START).await.err(),
-        store.create(key, &session_of("alice", START), Some(1), START).await.err(),
-        store.end(key, &Guard::None, announce, START).await.err(),
-    ];
-    for (index, error) in errors.into_iter().enumerate() {
-        let error = error.unwrap_or_else(|| panic!("call {index} was answered"));
-        assert!(is_right(&error), "call {index}: {error:?}");
-    }
-    assert!(begun.elapsed() < BOUND, "the calls hang");
-}
-
-/// Loads until the server answers again.
-async fn loaded(store: &RedisStore, key: Key) -> Option<Record> {
-    let comes_back = async {
-        let mut tries = interval(BETWEEN);
-        loop {
-            tries.tick().await;
-            if let Ok(found) = store.load(key, START).await {
-                return found;
-            }
-        }
-    };
-    timeout(BOUND, comes_back).await.expect("the server comes back")
-}
-
-/// What an error and its causes say, each with nothing in it that another says.
-fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let causes: Vec<String> = chain.map(ToString::to_string).collect();
-    for (index, cause) in causes.iter().enumerate() {
-        let mut others = causes.iter().take(index).chain(causes.iter().skip(index + 1));
-        assert!(!others.any(|other| other.contains(cause)), "said twice: {causes:?}");
-    }
-    causes
-}
-
-fn refused(error: &Error) -> bool {
-    matches!(error, Error::Refused(_))
-}
-
-fn unanswered(error: &Error) -> bool {
-    matches!(error, Error::Unanswered(_))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_is_unreachable_and_comes_back() {
     let (mut server, store, key, record) = one_session().await;
     server.kill();
     // A command may have been on its way when the server went.
-    let lost = |error: &Error| matches!(error, Error::Unreachable(_) | Error::Unanswered(_));
     all_fail(&store, key, &record, lost).await;
     all_fail(&store, key, &record, |error| matches!(error, Error::Unreachable(_))).await;
     let server = server.restart().await;
-    assert_eq!(loaded(&store, key).await, Some(record));
+    assert_eq!(loaded(&store, key, START).await, Some(record));
     drop(server);
 }
 
@@ -122,7 +65,7 @@ async fn a_paused_server_does_not_answer() {
     all_fail(&store, key, &record, hangs).await;
     assert!(begun.elapsed() < BOUND, "the calls hang");
     server.resume();
-    assert!(loaded(&store, key).await.is_some() || has_ended_since(&server, key));
+    assert!(loaded(&store, key, START).await.is_some() || has_ended_since(&server, key));
 }
 
 /// A paused server may carry out later what it was sent; that includes the ending.
@@ -223,7 +166,7 @@ async fn a_busy_or_a_careful_server_refuses() {
     }
     server.command(&["SCRIPT", "KILL"]);
     endless.await.expect("it ends");
-    assert_eq!(loaded(&store, key).await, Some(record));
+    assert_eq!(loaded(&store, key, START).await, Some(record));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,7 +233,7 @@ async fn a_password_that_changes_is_refused_and_not_for_good() {
     all_fail(&store, key, &record, gone).await;
     all_fail(&store, key, &record, refused).await;
     authenticated(&["CONFIG", "SET", "requirepass", ""]);
-    assert_eq!(loaded(&store, key).await, Some(record));
+    assert_eq!(loaded(&store, key, START).await, Some(record));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -380,7 +323,7 @@ async fn a_connection_that_the_server_closes_is_replaced() {
     let (server, store, key, record) = one_session().await;
     for _ in 0..5 {
         server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
-        assert_eq!(loaded(&store, key).await.as_ref(), Some(&record));
+        assert_eq!(loaded(&store, key, START).await.as_ref(), Some(&record));
     }
 }
 

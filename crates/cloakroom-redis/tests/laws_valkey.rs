@@ -3,9 +3,6 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
-use std::sync::Arc;
-
-use cloakroom_core::Store;
 use cloakroom_redis::{Options, RedisStore};
 use cloakroom_testkit::servers::Redis;
 use cloakroom_testkit::stores::InTurn;
@@ -26,14 +23,11 @@ session_promises!(valkey);
 
 /// Two nodes that read in turn what the other one writes.
 mod in_turn {
-    use super::{Arc, Fixture, InTurn, Redis, Store, near, node, store_laws};
+    use super::{Fixture, InTurn, Redis, near, node, store_laws};
 
     async fn in_turn() -> Fixture {
         let server = Redis::start_valkey().await;
-        let mut nodes: Vec<Arc<dyn Store>> = Vec::new();
-        for _ in 0..2 {
-            nodes.push(near::caught_up(node(&server).await).await);
-        }
+        let nodes = near::two(async || node(&server).await).await;
         Fixture::new(InTurn::new(nodes)).holding(server)
     }
 

@@ -13,12 +13,11 @@ use cloakroom_testkit::{Fixture, near, session_promises, store_laws};
 
 /// Two nodes on one server.
 async fn two(server: &Redis) -> Vec<Arc<dyn Store>> {
-    let mut nodes = Vec::new();
-    for _ in 0..2 {
+    near::two(async || {
         let store = RedisStore::connect(&server.url(), Options::default()).await;
-        nodes.push(near::caught_up(store.expect("the server can be used")).await);
-    }
-    nodes
+        store.expect("the server can be used")
+    })
+    .await
 }
 
 /// Nodes that read in turn what the other one writes.

@@ -86,18 +86,14 @@ mod postgres {
         use std::sync::Arc;
 
         use cloakroom_core::Store;
-        use cloakroom_testkit::near::caught_up;
+        use cloakroom_testkit::near;
         use cloakroom_testkit::stores::InTurn;
 
         use super::*;
 
         async fn two() -> Vec<Arc<dyn Store>> {
             let database = Postgres::database().await;
-            let mut nodes = Vec::new();
-            for _ in 0..2 {
-                nodes.push(caught_up(opened(database.url()).await).await);
-            }
-            nodes
+            near::two(async || opened(database.url()).await).await
         }
 
         /// Nodes that read in turn what the other one writes.

@@ -195,12 +195,17 @@ impl fmt::Debug for Fixture {
 /// One law's run on a fixture.
 pub type Run<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
+/// A law as a value.
+pub type Law = for<'a> fn(&'a Fixture) -> Run<'a>;
+
 /// Holds a fresh fixture to one law, on a runtime of its own. Panics where the law is broken, or
 /// does not come to its end.
-pub fn hold<F>(name: &str, fixture: F, law: impl FnOnce(&Fixture) -> Run<'_>)
-where
-    F: Future<Output = Fixture>,
-{
+pub fn hold(name: &str, fixture: impl Future<Output = Fixture>, law: Law) {
+    held(name, Box::pin(fixture), law);
+}
+
+/// Compiled once, and not for each of thousands of tests.
+fn held(name: &str, fixture: Pin<Box<dyn Future<Output = Fixture> + '_>>, law: Law) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()

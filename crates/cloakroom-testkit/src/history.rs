@@ -8,6 +8,7 @@ mod check;
 mod clients;
 mod feds;
 mod nodes;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ pub use check::{Counts, Promised, check};
 pub use clients::{Plan, play};
 pub use feds::{Faults, TokioClock, simulate};
 pub use nodes::Node;
+pub use trouble::{Mortal, survive};
 
 /// The number of additions, and the mark of the last one.
 pub(crate) const COUNT: &str = "count";

@@ -27,21 +27,33 @@ pub use writing::*;
 
 pub use crate::model::scripts_are_answered_as_specified;
 
-use crate::fixture::{Fixture, Run};
-
-/// A law as a value.
-pub type Law = for<'a> fn(&'a Fixture) -> Run<'a>;
+pub use crate::fixture::Law;
 
 /// Every law with its name.
 pub fn all() -> Vec<(&'static str, Law)> {
     let mut all: Vec<(&'static str, Law)> = Vec::new();
     macro_rules! law {
         ($name:ident) => {
-            all.push((stringify!($name), |fixture| Box::pin($name(fixture))));
+            all.push((stringify!($name), values::$name));
         };
     }
     crate::each_law!(law);
     all
+}
+
+/// The laws as values: compiled here, and not again for every store.
+#[doc(hidden)]
+pub mod values {
+    use crate::fixture::{Fixture, Run};
+
+    macro_rules! law {
+        ($name:ident) => {
+            pub fn $name(fixture: &Fixture) -> Run<'_> {
+                Box::pin(super::$name(fixture))
+            }
+        };
+    }
+    crate::each_law!(law);
 }
 
 /// Holds a store to the laws: makes a module `laws` with one test for each.
@@ -84,18 +96,14 @@ macro_rules! test_each_law {
                 #[test]
                 #[ignore = "this store does without this law"]
                 fn $without() {
-                    $crate::fixture::hold(stringify!($without), super::$fixture(), |fixture| {
-                        Box::pin($crate::laws::$without(fixture))
-                    });
+                    $crate::fixture::hold(stringify!($without), super::$fixture(), $crate::laws::values::$without);
                 }
             };)*
             ($dollar name:ident) => {
                 #[test]
                 $($mark)*
                 fn $dollar name() {
-                    $crate::fixture::hold(stringify!($dollar name), super::$fixture(), |fixture| {
-                        Box::pin($crate::laws::$dollar name(fixture))
-                    });
+                    $crate::fixture::hold(stringify!($dollar name), super::$fixture(), $crate::laws::values::$dollar name);
                 }
             };
         }

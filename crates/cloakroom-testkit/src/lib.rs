@@ -20,11 +20,13 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "everything here runs in tests, and speaks by failing them"
 )]
 
 pub mod clock;
 pub mod dice;
+pub mod faults;
 pub mod fixture;
 pub mod history;
 pub mod laws;

@@ -22,6 +22,21 @@ pub use overtaken::*;
 pub use unanswered::*;
 pub use updates::*;
 
+/// The promises as values: compiled here, and not again for every store.
+#[doc(hidden)]
+pub mod values {
+    use crate::fixture::{Fixture, Run};
+
+    macro_rules! promise {
+        ($name:ident) => {
+            pub fn $name(fixture: &Fixture) -> Run<'_> {
+                Box::pin(super::$name(fixture))
+            }
+        };
+    }
+    crate::each_promise!(promise);
+}
+
 /// Holds sessions over a store to the promises: makes a module `promises` with one test for each.
 /// Used like [`store_laws!`](crate::store_laws). Sessions that cannot keep a promise say so by name
 /// and say why: `session_promises!(fixture, without: [a_promise: "because"])`. Where a server is not
@@ -60,18 +75,14 @@ macro_rules! test_each_promise {
                 #[test]
                 #[ignore = $why]
                 fn $without() {
-                    $crate::fixture::hold(stringify!($without), super::$fixture(), |fixture| {
-                        Box::pin($crate::promises::$without(fixture))
-                    });
+                    $crate::fixture::hold(stringify!($without), super::$fixture(), $crate::promises::values::$without);
                 }
             };)*
             ($dollar name:ident) => {
                 #[test]
                 $($mark)*
                 fn $dollar name() {
-                    $crate::fixture::hold(stringify!($dollar name), super::$fixture(), |fixture| {
-                        Box::pin($crate::promises::$dollar name(fixture))
-                    });
+                    $crate::fixture::hold(stringify!($dollar name), super::$fixture(), $crate::promises::values::$dollar name);
                 }
             };
         }

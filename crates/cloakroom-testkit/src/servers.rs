@@ -11,6 +11,7 @@ mod postgres;
 mod process;
 mod redis;
 mod sentinel;
+mod server;
 mod user;
 
 pub use certificates::Certificates;
@@ -23,3 +24,4 @@ pub use nats::{Nats, NatsCluster};
 pub use postgres::{Postgres, PostgresDatabase};
 pub use redis::Redis;
 pub use sentinel::Sentinel;
+pub use server::{Kind, Server};

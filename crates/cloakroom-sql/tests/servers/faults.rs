@@ -7,12 +7,13 @@ use std::time::Duration;
 use cloakroom_core::commit::Expect;
 use cloakroom_core::store::Error;
 use cloakroom_core::{Key, Outcome, Store};
+use cloakroom_testkit::faults::loaded;
 use cloakroom_testkit::{Mode, Proxy};
 use futures_util::future::join_all;
 
 use crate::{
-    NOW, Raw, Server, Which, answers, ask_all, count_one, counted, create, few, hasty, open,
-    record, sign_in, write,
+    NOW, Raw, Server, Which, ask_all, count_one, counted, create, few, hasty, open, record,
+    sign_in, write,
 };
 
 const COUNTERS: usize = 12;
@@ -40,9 +41,9 @@ async fn kill_in_mid_load(which: Which) {
         counting.push(tokio::spawn(counts(store.clone(), key, Arc::clone(&stop))));
     }
     for _ in 0..3 {
-        let before = counted(&answers(&store, keys[0]).await.unwrap());
+        let before = counted(&loaded(&store, keys[0], NOW).await.unwrap());
         // In mid-load: until there is more than there was.
-        while answers(&store, keys[0]).await.is_none_or(|now| counted(&now) < before + 20) {
+        while loaded(&store, keys[0], NOW).await.is_none_or(|now| counted(&now) < before + 20) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         server.kill();
@@ -210,7 +211,7 @@ async fn a_silent_server(which: Which) {
     let proxy = Proxy::to(server.addr()).await;
     let store = open(&server.url_at(proxy.addr()), hasty()).await;
     let key = create(&store, &record()).await;
-    assert_eq!(answers(&store, key).await, Some(record()));
+    assert_eq!(loaded(&store, key, NOW).await, Some(record()));
 
     proxy.set(Mode::Hold);
     let cart = write("cart", b"1".to_vec(), Expect::Any);
@@ -223,7 +224,7 @@ async fn a_silent_server(which: Which) {
         assert!(matches!(answer, Err(Error::Unreachable(_))), "{call}: {answer:?}");
     }
     proxy.set(Mode::Pass);
-    answers(&store, key).await;
+    loaded(&store, key, NOW).await;
     let outcome = store.commit(key, &cart, NOW).await.unwrap();
     assert_eq!(outcome, Outcome::Done { version: 2 }, "once, whether it came through or not");
 }

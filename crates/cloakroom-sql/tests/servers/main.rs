@@ -189,17 +189,6 @@ fn counted(record: &Record) -> u64 {
         .map_or(0, |field| std::str::from_utf8(&field.bytes).unwrap().parse().unwrap())
 }
 
-/// Waits until the store answers.
-async fn answers(store: &SqlStore, key: Key) -> Option<Record> {
-    for _ in 0..500 {
-        if let Ok(loaded) = store.load(key, NOW).await {
-            return loaded;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the store does not come back");
-}
-
 /// What each call answers, by name.
 async fn ask_all(store: &SqlStore, key: Key) -> Vec<(&'static str, Result<(), Error>)> {
     use cloakroom_core::store::{Announce, Keep};

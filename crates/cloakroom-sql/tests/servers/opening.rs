@@ -1,8 +1,7 @@
 //! Opening a database of a server: what is said where it does not open.
 
-use std::error::Error;
-
 use cloakroom_sql::{ConnectError, Database, SqlStore};
+use cloakroom_testkit::faults::all_said;
 use cloakroom_testkit::servers::Postgres;
 
 use crate::{Server, Which, ask_all, create, few, open, record};
@@ -10,12 +9,7 @@ use crate::{Server, Which, ask_all, create, few, open, record};
 /// The error of a failed opening, and all that it says, causes and debugging text included.
 async fn refused(url: &str) -> (ConnectError, String) {
     let error = SqlStore::with_options(url, few()).await.unwrap_err();
-    let mut said = format!("{error} {error:?}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        said = format!("{said}: {error}");
-        cause = error.source();
-    }
+    let said = all_said(&error);
     (error, said)
 }
 

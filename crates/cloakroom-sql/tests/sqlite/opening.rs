@@ -1,23 +1,15 @@
 //! Opening a database: what it makes, and what it says where it cannot.
 
-use std::error::Error;
-
 use cloakroom_core::Store;
 use cloakroom_sql::{ConnectError, Database, Options, SqlStore};
+use cloakroom_testkit::faults::causes;
 use futures_util::future::join_all;
 
 use crate::{NOW, Place, create, record};
 
 /// The message of a failed opening, causes included.
 async fn refused(url: &str) -> String {
-    let error = SqlStore::connect(url).await.unwrap_err();
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
-    message
+    causes(&SqlStore::connect(url).await.unwrap_err()).join(": ")
 }
 
 #[tokio::test]

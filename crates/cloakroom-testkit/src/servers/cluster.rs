@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::process::wait_until;
-use super::redis::{Plan, Redis, Role, ask, blocking};
+use super::process::{blocking, wait_until};
+use super::redis::{Plan, Redis, Role, ask};
 
 /// How many masters there are, each with one replica.
 const MASTERS: usize = 3;
@@ -48,7 +48,7 @@ impl Cluster {
     pub async fn start() -> Self {
         blocking(|| {
             let plan = Plan { role: Role::Node, arguments: arguments(), ..Plan::default() };
-            let nodes = (0..MASTERS * 2).map(|_| Redis::start_now(&plan)).collect();
+            let nodes = (0..MASTERS * 2).map(|_| Redis::begin(&plan)).collect();
             let cluster = Self { nodes };
             cluster.join();
             cluster.replicate();
@@ -147,12 +147,16 @@ impl Cluster {
 
     /// Has the replica of a slot's master take its place, while both live.
     pub async fn failover(&self, slot: u16) {
-        let old = self.master_of(slot);
-        let id = old.command(&["CLUSTER", "MYID"]);
-        let replicas = old.command(&["CLUSTER", "REPLICAS", &id]);
-        let replica = replicas.lines().find_map(seen).expect("it has a replica").addr;
-        ask(replica, None, &["CLUSTER", "FAILOVER"]).expect("it takes over");
-        self.replaced(slot, old.addr()).await;
+        let old = self.master_of(slot).addr();
+        let asked = blocking(move || {
+            wait_until("the replica takes over", || {
+                // A node that was a master until now is a replica before all others know it as one.
+                replica_of(old)
+                    .is_some_and(|addr| ask(addr, None, &["CLUSTER", "FAILOVER"]).is_ok())
+            });
+        });
+        asked.await;
+        self.replaced(slot, old).await;
     }
 
     /// Begins to move a slot to another master.
@@ -268,6 +272,13 @@ fn all_agree(nodes: &[SocketAddr], going: Move) -> bool {
     });
     let epochs: Option<Vec<String>> = epochs.collect();
     epochs.is_some_and(|epochs| epochs.windows(2).all(|pair| pair[0] == pair[1]))
+}
+
+/// A replica that a master lists, if it does.
+fn replica_of(master: SocketAddr) -> Option<SocketAddr> {
+    let id = ask(master, None, &["CLUSTER", "MYID"]).ok()?;
+    let replicas = ask(master, None, &["CLUSTER", "REPLICAS", &id]).ok()?;
+    replicas.lines().find_map(seen).map(|seen| seen.addr)
 }
 
 fn master_of(node: SocketAddr, slot: u16) -> Option<SocketAddr> {

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::process::{Process, free_addr};
-use super::redis::blocking;
+use super::process::{Process, blocking, free_addr};
 
 /// The version that tests run against.
 const VERSION: &str = "5.7.0";

@@ -4,20 +4,22 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
-use super::mysql::{Brand, Served, finish};
+use super::mysql::{Brand, Plan, finish};
+use super::server::Server;
 use super::user::{Account, give};
 
 /// The user that its package has made for it.
 const USER: &str = "mysql";
 
-/// A MariaDB server.
-pub type MariaDb = Served<Mariadbd>;
+/// A MariaDB server on 127.0.0.1 with a directory of its own, which every commit is written to.
+pub type MariaDb = Server<Plan<Mariadbd>>;
 
 /// The brand that is MariaDB.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Mariadbd {}
 
 impl Brand for Mariadbd {
+    const NAME: &'static str = "mariadbd";
     const SCHEME: &'static str = "mariadb";
 
     fn initialise(directory: &Path, data: &Path) {
@@ -33,13 +35,13 @@ impl Brand for Mariadbd {
     }
 
     fn command() -> Command {
-        let mut command = Command::new("mariadbd");
+        let mut command = Command::new(Self::NAME);
         command.args(["--no-defaults", "--innodb-log-file-size=16M"]);
         Account::of(USER).take(&mut command);
         command
     }
 
-    fn shared() -> &'static Mutex<Option<Served<Self>>> {
+    fn shared() -> &'static Mutex<Option<Server<Plan<Self>>>> {
         static SHARED: Mutex<Option<MariaDb>> = Mutex::new(None);
         &SHARED
     }

@@ -2,6 +2,7 @@
 
 use std::io::{Error, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,21 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::process::{BOUND, Process, free_addr, wait_until};
-use super::redis::blocking;
+use super::process::{BOUND, Process, blocking};
+use super::server::{Kind, Server};
 
-/// How many ports are tried before a server that does not start is given up.
-const PORTS_TRIED: usize = 10;
 /// Names a server to use in place of one that is started: a replica set of MongoDB.
 const GIVEN: &str = "MONGODB_URL";
 
 /// A SecantusDB (`secantusd-py`), a replica set of one, on 127.0.0.1 with a directory of its own.
-#[derive(Debug)]
-pub struct Mongo {
-    addr: SocketAddr,
-    /// `None` between a kill and a restart. Dropped before the directory that it writes to.
-    process: Option<Process>,
-    directory: TempDir,
+pub type Mongo = Server<Plan>;
+
+/// What a server is to be.
+#[derive(Clone, Default, Debug)]
+pub struct Plan {
     arguments: Vec<String>,
 }
 
@@ -50,7 +48,7 @@ impl MongoDatabase {
         if let Ok(given) = std::env::var(GIVEN) {
             return Self { url: with_database(&given, &name), stays: true, _turn: None };
         }
-        let shared = move || SHARED.get_or_init(|| Mongo::start_now(&[])).url_of(&name);
+        let shared = move || SHARED.get_or_init(|| Mongo::begin(&Plan::default())).url_of(&name);
         let turn = TURNS.acquire().await.ok();
         Self { url: blocking(shared).await, stays: false, _turn: turn }
     }
@@ -65,49 +63,7 @@ impl Mongo {
     /// Starts a server with arguments of the caller's own, such as `--standalone`.
     pub async fn start_with(arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        blocking(move || Self::start_now(&arguments)).await
-    }
-
-    fn start_now(arguments: &[String]) -> Self {
-        for _ in 0..PORTS_TRIED {
-            let mut mongo = Self {
-                addr: free_addr(),
-                process: None,
-                directory: directory().expect("a temporary directory"),
-                arguments: arguments.to_vec(),
-            };
-            if mongo.launch() {
-                return mongo;
-            }
-        }
-        panic!("secantusd-py ended {PORTS_TRIED} times before it answered");
-    }
-
-    /// Spawns the server and waits for its answer; `false` where it ends instead, which is what it
-    /// does when its port is taken.
-    fn launch(&mut self) -> bool {
-        let mut command = Command::new("secantusd-py");
-        command
-            .args(["--host", "127.0.0.1", "--port"])
-            .arg(self.addr.port().to_string())
-            .arg("--storage-path")
-            .arg(self.directory.path().join("data"))
-            .args(["--cache-size", "128M", "--log-level", "ERROR"])
-            .args(&self.arguments);
-        let mut process = Process::spawn(&mut command, self.directory.path());
-        let mut ended = false;
-        wait_until("secantusd-py answers", || {
-            ended = process.has_ended();
-            ended || greet(self.addr).is_ok()
-        });
-        ended = ended || process.has_ended();
-        self.process = (!ended).then_some(process);
-        !ended
-    }
-
-    /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
-        self.addr
+        blocking(move || Self::begin(&Plan { arguments })).await
     }
 
     /// Where it listens, as a client is told, with a database.
@@ -121,45 +77,36 @@ impl Mongo {
 
     /// Has it start with other arguments the next time.
     pub fn set_arguments(&mut self, arguments: &[&str]) {
-        self.arguments = arguments.iter().map(ToString::to_string).collect();
-    }
-
-    /// Kills it at once, without a chance to write anything.
-    pub fn kill(&mut self) {
-        self.process = None;
-    }
-
-    /// Kills it where it still runs, and starts it again on the same port, with what it had
-    /// written to its directory.
-    pub async fn restart(self) -> Self {
-        blocking(move || {
-            let mut mongo = self;
-            mongo.kill();
-            wait_until("secantusd-py has its port back", || mongo.launch());
-            mongo
-        })
-        .await
-    }
-
-    /// Stops it where it stands: connections stay open, nothing is answered.
-    pub fn pause(&self) {
-        self.running().pause();
-    }
-
-    /// Lets it go on after [`Mongo::pause`].
-    pub fn resume(&self) {
-        self.running().resume();
-    }
-
-    fn running(&self) -> &Process {
-        self.process.as_ref().expect("the server was killed")
+        self.kind.arguments = arguments.iter().map(ToString::to_string).collect();
     }
 }
 
-/// A directory in memory, where there is such a thing: what a killed process has written is there
-/// all the same, and every write is synced.
-fn directory() -> Result<TempDir, Error> {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())
+impl Kind for Plan {
+    fn name(&self) -> &'static str {
+        "secantusd-py"
+    }
+
+    /// One in memory, where there is such a thing: what a killed process has written is there all
+    /// the same, and every write is synced.
+    fn directory(&self) -> Result<TempDir, Error> {
+        TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())
+    }
+
+    fn spawn(&self, addr: SocketAddr, directory: &Path) -> Process {
+        let mut command = Command::new(self.name());
+        command
+            .args(["--host", "127.0.0.1", "--port"])
+            .arg(addr.port().to_string())
+            .arg("--storage-path")
+            .arg(directory.join("data"))
+            .args(["--cache-size", "128M", "--log-level", "ERROR"])
+            .args(&self.arguments);
+        Process::spawn(&mut command, directory)
+    }
+
+    fn answers(&self, addr: SocketAddr, _directory: &Path, _process: &Process) -> bool {
+        greet(addr).is_ok()
+    }
 }
 
 /// Says hello, and waits for any answer.

@@ -2,18 +2,16 @@
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::certificates::Certificates;
-use super::process::{BOUND, Process, free_addr, wait_until};
-use super::redis::blocking;
+use super::process::{BOUND, Process, blocking, free_addr, wait_until};
+use super::server::{Kind, Server};
 
-/// How many ports are tried before a server that does not start is given up.
-const PORTS_TRIED: usize = 10;
 /// The oldest server that is tested with.
 const OLDEST: (u32, u32) = (2, 11);
 /// How long one question may take: a cluster that has no leader yet answers nothing.
@@ -22,15 +20,54 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const USER: &str = "app";
 
 /// A `nats-server` on 127.0.0.1 with a directory of its own.
-#[derive(Debug)]
-pub struct Nats {
-    addr: SocketAddr,
-    name: String,
-    /// `None` between a kill and a restart. Dropped before the directory that it writes to.
-    process: Option<Process>,
-    directory: TempDir,
+pub type Nats = Server<Plan>;
+
+/// What a server is to be.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What its name begins with.
+    prefix: String,
     arguments: Vec<String>,
     password: Option<String>,
+}
+
+impl Plan {
+    fn new(prefix: &str, arguments: Vec<String>) -> Self {
+        Self { prefix: prefix.to_owned(), arguments, password: None }
+    }
+
+    /// What the server at `addr` calls itself.
+    fn name_at(&self, addr: SocketAddr) -> String {
+        format!("{}-{}-{}", self.prefix, std::process::id(), addr.port())
+    }
+}
+
+impl Kind for Plan {
+    fn name(&self) -> &'static str {
+        "nats-server"
+    }
+
+    fn spawn(&self, addr: SocketAddr, directory: &Path) -> Process {
+        let mut command = Command::new(self.name());
+        command
+            .args(["--addr", "127.0.0.1", "--port"])
+            .arg(addr.port().to_string())
+            .args(["--server_name", &self.name_at(addr), "--jetstream", "--store_dir"])
+            .arg(directory)
+            .args(&self.arguments);
+        Process::spawn(&mut command, directory)
+    }
+
+    fn answers(&self, addr: SocketAddr, _directory: &Path, _process: &Process) -> bool {
+        let greeting = greeting(addr).unwrap_or_default();
+        let is_ours = greeting["server_name"] == *self.name_at(addr);
+        let version = greeting["version"].as_str().unwrap_or_default();
+        assert!(
+            !is_ours || is_new(version),
+            "nats-server {version} is too old; scripts/test installs a newer one"
+        );
+        is_ours
+    }
 }
 
 impl Nats {
@@ -43,121 +80,31 @@ impl Nats {
     /// Starts a server with arguments of the caller's own.
     pub async fn start_with(arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        blocking(move || Self::start_now("alone", &arguments, None)).await
+        Self::start_planned(Plan::new("alone", arguments)).await
     }
 
     /// Starts a server that asks for a password, from a user by the name of `app`.
     pub async fn start_with_password(password: &str) -> Self {
-        let password = password.to_owned();
-        blocking(move || {
-            let arguments = ["--user", USER, "--pass", &password].map(ToOwned::to_owned);
-            Self::start_now("alone", &arguments, Some(&password))
-        })
-        .await
+        let arguments = ["--user", USER, "--pass", password].map(ToOwned::to_owned);
+        let plan = Plan::new("alone", arguments.to_vec());
+        Self::start_planned(Plan { password: Some(password.to_owned()), ..plan }).await
     }
 
     /// Starts a server that speaks TLS and asks for a client's certificate.
     pub async fn start_secured(certificates: &Certificates) -> Self {
-        let arguments = certificates.of_nats();
-        blocking(move || Self::start_now("alone", &arguments, None)).await
+        Self::start_planned(Plan::new("alone", certificates.of_nats().to_vec())).await
     }
 
-    fn start_now(name: &str, arguments: &[String], password: Option<&str>) -> Self {
-        for _ in 0..PORTS_TRIED {
-            let addr = free_addr();
-            let mut nats = Self {
-                addr,
-                name: format!("{name}-{}-{}", std::process::id(), addr.port()),
-                directory: TempDir::new().expect("a temporary directory"),
-                arguments: arguments.to_vec(),
-                password: password.map(ToOwned::to_owned),
-                process: None,
-            };
-            if nats.launch() {
-                return nats;
-            }
-        }
-        panic!("nats-server ended {PORTS_TRIED} times before it answered");
-    }
-
-    /// Spawns the server and waits for its greeting; `false` where it ends instead, which is what
-    /// it does when its port is taken.
-    fn launch(&mut self) -> bool {
-        let mut process = self.spawn();
-        let mut ended = false;
-        let mut version = String::new();
-        wait_until("nats-server answers", || {
-            ended = process.has_ended();
-            let greeting = greeting(self.addr).unwrap_or_default();
-            version = greeting["version"].as_str().unwrap_or_default().to_owned();
-            ended || greeting["server_name"] == *self.name
-        });
-        self.process = (!ended).then_some(process);
-        assert!(
-            ended || is_new(&version),
-            "nats-server {version} is too old; scripts/test installs a newer one"
-        );
-        !ended
-    }
-
-    fn spawn(&self) -> Process {
-        let mut command = Command::new("nats-server");
-        command
-            .args(["--addr", "127.0.0.1", "--port"])
-            .arg(self.addr.port().to_string())
-            .args(["--server_name", &self.name, "--jetstream", "--store_dir"])
-            .arg(self.directory.path())
-            .args(&self.arguments);
-        Process::spawn(&mut command, self.directory.path())
-    }
-
-    /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
-        self.addr
+    async fn start_planned(plan: Plan) -> Self {
+        blocking(move || Self::begin(&plan)).await
     }
 
     /// Where it listens, as a client is told.
     pub fn url(&self) -> String {
-        match &self.password {
+        match &self.kind.password {
             Some(password) => format!("nats://{USER}:{password}@{}", self.addr),
             None => format!("nats://{}", self.addr),
         }
-    }
-
-    /// Kills it at once, without a chance to write anything.
-    pub fn kill(&mut self) {
-        self.process = None;
-    }
-
-    /// Whether it has not been killed.
-    pub fn is_running(&self) -> bool {
-        self.process.is_some()
-    }
-
-    /// Kills it where it still runs, and starts it again on the same port, with what it had
-    /// written to its directory.
-    pub async fn restart(self) -> Self {
-        blocking(move || {
-            let mut nats = self;
-            nats.kill();
-            wait_until("nats-server has its port back", || nats.launch());
-            nats
-        })
-        .await
-    }
-
-    /// Stops it where it stands: connections stay open, nothing is answered.
-    pub fn pause(&self) {
-        self.running().pause();
-    }
-
-    /// Lets it go on after [`Nats::pause`].
-    pub fn resume(&self) {
-        self.running().resume();
-    }
-
-    fn running(&self) -> &Process {
-        self.process.as_ref().expect("the server was killed")
     }
 
     /// Asks JetStream something on a connection of its own. Panics where there is no answer.
@@ -167,7 +114,7 @@ impl Nats {
     }
 
     fn try_ask(&self, subject: &str, question: &Value) -> Result<Value, Error> {
-        let user = self.password.as_ref().map(|password| (USER, password.as_str()));
+        let user = self.kind.password.as_ref().map(|password| (USER, password.as_str()));
         ask(self.addr, user, &format!("$JS.API.{subject}"), question)
     }
 }
@@ -189,7 +136,7 @@ impl NatsCluster {
         let all = routes.join(",");
         let node = |(at, route): (usize, &String)| {
             let words = ["--cluster_name", "cloakroom", "--cluster", route, "--routes", &all];
-            Nats::start_now(&format!("n{at}"), &words.map(ToOwned::to_owned), None)
+            Nats::begin(&Plan::new(&format!("n{at}"), words.map(ToOwned::to_owned).to_vec()))
         };
         let cluster = Self { nodes: routes.iter().enumerate().map(node).collect() };
         cluster.wait_for_all();
@@ -228,7 +175,7 @@ impl NatsCluster {
             for node in self.nodes.iter().filter(|node| node.is_running()) {
                 let answer = node.try_ask(&format!("STREAM.INFO.{stream}"), &json!({}));
                 let name = answer.map(|it| it["cluster"]["leader"].clone()).unwrap_or_default();
-                leader = self.nodes.iter().position(|node| name == *node.name);
+                leader = self.nodes.iter().position(|node| name == *node.kind.name_at(node.addr));
                 if leader.is_some_and(|at| self.nodes[at].is_running()) {
                     return true;
                 }
@@ -247,9 +194,7 @@ impl NatsCluster {
     pub async fn restart(self, at: usize) -> Self {
         blocking(move || {
             let mut cluster = self;
-            let node = &mut cluster.nodes[at];
-            node.kill();
-            wait_until("nats-server has its port back", || node.launch());
+            cluster.nodes[at].relaunch();
             cluster
         })
         .await

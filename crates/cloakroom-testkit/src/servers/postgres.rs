@@ -6,26 +6,26 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tempfile::TempDir;
-
-use super::process::{BOUND, Process, free_addr, wait_until};
-use super::redis::blocking;
+use super::process::{BOUND, Process, blocking, wait_until};
+use super::server::{Kind, Server};
 use super::user::{Account, give};
 
-/// How many ports are tried before a server that does not start is given up.
-const PORTS_TRIED: usize = 10;
 /// The server's superuser, who needs no password on the socket.
 const ADMIN: &str = "postgres";
 
+/// The directory of its data.
+const DATA: &str = "data";
+
 /// A PostgreSQL server on 127.0.0.1 with a directory of its own, which every commit is written to.
 /// Its users have passwords.
-#[derive(Debug)]
-pub struct Postgres {
-    addr: SocketAddr,
-    /// `None` between a kill and a restart. Dropped before the directory that it writes to.
-    process: Option<Process>,
-    directory: TempDir,
+pub type Postgres = Server<Plan>;
+
+/// What a server is to be.
+#[derive(Clone, Debug)]
+pub struct Plan {
     settings: Vec<String>,
+    /// How clients are let in.
+    method: &'static str,
     programs: PathBuf,
 }
 
@@ -48,59 +48,8 @@ impl Postgres {
     }
 
     /// Starts a server that lets clients in by this method.
-    fn start_now(settings: &[String], method: &str) -> Self {
-        let programs = programs();
-        let directory = TempDir::new().expect("a temporary directory");
-        give(directory.path(), ADMIN);
-        initialise(&programs, &directory.path().join("data"), method);
-        let mut server = Self {
-            addr: free_addr(),
-            process: None,
-            directory,
-            settings: settings.to_vec(),
-            programs,
-        };
-        for _ in 0..PORTS_TRIED {
-            if server.launch() {
-                return server;
-            }
-            server.addr = free_addr();
-        }
-        panic!("postgres ended {PORTS_TRIED} times before it answered");
-    }
-
-    fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
-    }
-
-    /// Spawns the server and waits for its answer; `false` where it ends instead, which is what it
-    /// does when its port is taken.
-    fn launch(&mut self) -> bool {
-        let mut command = Command::new(self.programs.join("postgres"));
-        command
-            .arg("-D")
-            .arg(self.data())
-            .args(["-h", "127.0.0.1", "-p", &self.addr.port().to_string(), "-k"])
-            .arg(self.directory.path())
-            .args(["-c", "max_connections=200", "-c", "log_min_messages=fatal"]);
-        for setting in &self.settings {
-            command.args(["-c", setting]);
-        }
-        let account = Account::of(ADMIN);
-        account.take(&mut command);
-        let mut process = Process::spawn_ending(&mut command, self.directory.path(), "QUIT");
-        let mut ended = false;
-        wait_until("postgres answers", || {
-            ended = process.has_ended();
-            ended || self.try_run("postgres", "SELECT 1").is_some()
-        });
-        self.process = (!ended).then_some(process);
-        !ended
-    }
-
-    /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
-        self.addr
+    fn start_now(settings: &[String], method: &'static str) -> Self {
+        Self::begin(&Plan { settings: settings.to_vec(), method, programs: programs() })
     }
 
     /// Its first database, as its superuser, at its own address.
@@ -113,40 +62,6 @@ impl Postgres {
         format!("postgres://{ADMIN}:postgres@{addr}/postgres")
     }
 
-    /// Kills it at once, without a chance to write anything.
-    pub fn kill(&mut self) {
-        if self.process.take().is_some() {
-            // Its children end when they see that it is gone.
-            wait_until("the server's children end", || !has_children(&self.data()));
-        }
-    }
-
-    /// Kills it where it still runs, and starts it again on the same port, with what it had
-    /// written to its directory.
-    pub async fn restart(self) -> Self {
-        blocking(move || {
-            let mut server = self;
-            server.kill();
-            wait_until("postgres has its port back", || server.launch());
-            server
-        })
-        .await
-    }
-
-    /// Stops the server's parent where it stands: nobody new is let in.
-    pub fn pause(&self) {
-        self.running().pause();
-    }
-
-    /// Lets it go on after [`Postgres::pause`].
-    pub fn resume(&self) {
-        self.running().resume();
-    }
-
-    fn running(&self) -> &Process {
-        self.process.as_ref().expect("the server was killed")
-    }
-
     /// Runs statements as the superuser, and returns what they print: a line for each row. Panics
     /// on an error.
     pub fn run(&self, statements: &str) -> String {
@@ -155,21 +70,10 @@ impl Postgres {
 
     /// The same in another database.
     pub fn run_in(&self, database: &str, statements: &str) -> String {
-        self.try_run(database, statements)
+        let place = (self.addr, self.directory.path());
+        self.kind
+            .try_run(place, database, statements)
             .unwrap_or_else(|| panic!("postgres refuses {statements:?}"))
-    }
-
-    fn try_run(&self, database: &str, statements: &str) -> Option<String> {
-        let output = Command::new(self.programs.join("psql"))
-            .args(["-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-U", ADMIN, "-d", database])
-            .args(["-p", &self.addr.port().to_string(), "-h"])
-            .arg(self.directory.path())
-            .args(["-c", statements])
-            .stdin(Stdio::null())
-            .output()
-            .expect("psql starts");
-        let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-        output.status.success().then_some(text)
     }
 
     /// A fresh database of a server that this process's tests share, and that ends with the
@@ -191,15 +95,66 @@ impl Postgres {
     }
 }
 
-impl Drop for Postgres {
+impl Plan {
+    fn try_run(
+        &self,
+        (addr, directory): (SocketAddr, &Path),
+        database: &str,
+        statements: &str,
+    ) -> Option<String> {
+        let output = Command::new(self.programs.join("psql"))
+            .args(["-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-U", ADMIN, "-d", database])
+            .args(["-p", &addr.port().to_string(), "-h"])
+            .arg(directory)
+            .args(["-c", statements])
+            .stdin(Stdio::null())
+            .output()
+            .expect("psql starts");
+        let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+        output.status.success().then_some(text)
+    }
+}
+
+impl Kind for Plan {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn prepare(&mut self, directory: &Path) {
+        give(directory, ADMIN);
+        initialise(&self.programs, &directory.join(DATA), self.method);
+    }
+
+    fn spawn(&self, addr: SocketAddr, directory: &Path) -> Process {
+        let mut command = Command::new(self.programs.join(self.name()));
+        command
+            .arg("-D")
+            .arg(directory.join(DATA))
+            .args(["-h", "127.0.0.1", "-p", &addr.port().to_string(), "-k"])
+            .arg(directory)
+            .args(["-c", "max_connections=200", "-c", "log_min_messages=fatal"]);
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
+        Account::of(ADMIN).take(&mut command);
+        Process::spawn_ending(&mut command, directory, "QUIT")
+    }
+
+    fn answers(&self, addr: SocketAddr, directory: &Path, _process: &Process) -> bool {
+        self.try_run((addr, directory), "postgres", "SELECT 1").is_some()
+    }
+
+    /// Its children end when they see that it is gone.
+    fn killed(&self, directory: &Path) {
+        wait_until("the server's children end", || !has_children(&directory.join(DATA)));
+    }
+
     /// Has it end by itself: killed, it would leave a piece of shared memory behind for each test.
-    fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.signal("QUIT");
-            let begun = std::time::Instant::now();
-            while !process.has_ended() && begun.elapsed() < BOUND {
-                std::thread::sleep(std::time::Duration::from_millis(5));
-            }
+    fn end(&self, mut process: Process) {
+        process.signal("QUIT");
+        let begun = std::time::Instant::now();
+        while !process.has_ended() && begun.elapsed() < BOUND {
+            std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
 /// A child process. It is killed when this is dropped, and also when the test's own process dies
 /// without dropping it.
 #[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
     child: Child,
     guard: Child,
 }
@@ -146,4 +146,12 @@ fn guard(process: u32, directory: &Path, signal: &str) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .expect("sh starts")
+}
+
+/// Does work that waits without giving way to other tasks.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }

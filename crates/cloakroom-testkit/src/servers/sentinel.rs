@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::process::wait_until;
-use super::redis::{Plan, Redis, Role, ask, blocking};
+use super::process::{blocking, wait_until};
+use super::redis::{Plan, Redis, Role, ask};
 
 /// The name that the sentinels know the master by.
 const NAME: &str = "mymaster";
@@ -25,11 +25,11 @@ impl Sentinel {
     }
 
     fn start_now() -> Self {
-        let master = Redis::start_now(&Plan { arguments: quick(&[]), ..Plan::default() });
+        let master = Redis::begin(&Plan { arguments: quick(&[]), ..Plan::default() });
         let port = master.addr().port().to_string();
         let replica =
             Plan { arguments: quick(&["--replicaof", "127.0.0.1", &port]), ..Plan::default() };
-        let replicas = (1..SERVERS).map(|_| Redis::start_now(&replica));
+        let replicas = (1..SERVERS).map(|_| Redis::begin(&replica));
         let servers: Vec<Redis> = std::iter::once(master).chain(replicas).collect();
         for replica in &servers[1..] {
             wait_until("the replica follows", || {
@@ -38,7 +38,7 @@ impl Sentinel {
         }
         let role = Role::Sentinel(configuration(&port));
         let plan = Plan { role, ..Plan::default() };
-        let sentinels: Vec<Redis> = (0..SENTINELS).map(|_| Redis::start_now(&plan)).collect();
+        let sentinels: Vec<Redis> = (0..SENTINELS).map(|_| Redis::begin(&plan)).collect();
         for sentinel in &sentinels {
             wait_until("the sentinels know each other", || knows_all(sentinel));
         }

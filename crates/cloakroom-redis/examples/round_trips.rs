@@ -1,7 +1,7 @@
 //! Measures, on a server that is given by its URL: how many commits a second the script sustains
 //! beside plain SETs of the same size on one connection, and how many round trips each call takes.
 //!
-//! `cargo run --release -p cloakroom-redis --example load -- redis://127.0.0.1:6379/15`
+//! `cargo run --release -p cloakroom-redis --example round_trips -- redis://127.0.0.1:6379/15`
 
 #![allow(
     clippy::print_stdout,
