@@ -243,11 +243,11 @@ impl Sessions {
     /// ```
     /// use std::time::Duration;
     /// use cloakroom_core::{Kind, Slot};
-    /// # use cloakroom_core::{MemoryStore, Result, Sessions, Timer};
+    /// # use cloakroom_core::{Error, Sessions};
     ///
     /// const TRIES: Slot<u32> = Slot::new("tries");
     ///
-    /// # async fn count(sessions: Sessions) -> Result<()> {
+    /// # async fn count(sessions: Sessions) -> Result<(), Error> {
     /// let entry = sessions.entry(Kind::Throttle, "user alice", Duration::from_secs(900));
     /// let tries = entry.update(TRIES, |tries| { *tries += 1; *tries }).await?;
     /// # Ok(())
