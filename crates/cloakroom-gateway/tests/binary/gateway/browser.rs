@@ -235,7 +235,10 @@ async fn somebody_sees_and_ends_their_sessions() {
     person.sees(".sessions", "127.0.0.1").await;
     assert_eq!(person.run(COUNT).await, 4);
     assert!(
-        person.run("return document.querySelector('.sessions li:first-child form')").await.is_null(),
+        person
+            .run("return document.querySelector('.sessions li:first-child form')")
+            .await
+            .is_null(),
         "this one is ended by signing out"
     );
 
