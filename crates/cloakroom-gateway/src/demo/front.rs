@@ -5,6 +5,7 @@ mod down;
 
 pub(crate) use down::{bring_back, kill};
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -66,7 +67,7 @@ pub(crate) struct Front {
 #[derive(Debug)]
 struct Inner {
     rules: Rules,
-    upstream: UpstreamSettings,
+    nodes: [(Name, ServerSettings); 2],
     borders: Borders,
     fleet: ArcSwap<Fleet>,
     a_is_down: AtomicBool,
@@ -83,17 +84,18 @@ struct Which {
 impl Front {
     /// A gateway to both nodes, which tells `asks` what its buttons want.
     pub(crate) fn new(settings: &Settings, asks: mpsc::Sender<Ask>) -> Result<Self, Fault> {
-        let upstream = upstream(settings);
+        let nodes = [Name::A, Name::B].map(|name| (name, server(settings.addr(name))));
+        let upstream = upstream(nodes.iter().map(|(_, server)| server.clone()).collect());
         let all = Rule {
             upstream: Some(Arc::clone(&upstream.name)),
             ..Rule::for_everything(Access::Public)
         };
         // The session's cookie is the nodes' own here, and goes through.
         let borders = Borders::new([&way::HEADER], OwnCookies::default(), Default::default());
-        let fleet = Fleet::new(std::slice::from_ref(&upstream), borders.clone(), None)?;
+        let fleet = Fleet::new(&[upstream], borders.clone(), None)?;
         let inner = Inner {
             rules: Rules::new([all]),
-            upstream,
+            nodes,
             borders,
             fleet: ArcSwap::from_pointee(fleet),
             a_is_down: AtomicBool::default(),
@@ -114,19 +116,28 @@ impl Front {
         serve::run(vec![door], limits, Readiness::default(), self.router(), stop).await;
     }
 
-    /// Notes that a node has ended. Who gets requests is found out by requests, as for any service.
+    /// Notes that a node has ended: it gets no more requests. Those that meet its end are sent to the
+    /// other by the fleet, where that can do no harm.
     pub(crate) fn is_down(&self, name: Name) {
         self.inner.down(name).store(true, Ordering::Release);
+        self.renew();
     }
 
-    /// Notes that a node is back. What is held against the one that was there is forgotten: a
-    /// service that was down for long is left in peace for long.
+    /// Notes that a node is back.
     pub(crate) fn is_back(&self, name: Name) {
         self.inner.down(name).store(false, Ordering::Release);
-        let upstreams = std::slice::from_ref(&self.inner.upstream);
-        match Fleet::new(upstreams, self.inner.borders.clone(), None) {
-            Ok(fleet) => self.inner.fleet.store(Arc::new(fleet)),
-            Err(error) => tracing::warn!(%error, "what is held against node {name} stays"),
+        self.renew();
+    }
+
+    /// Puts a fleet of the nodes that are up in place, as a changed configuration would. What is
+    /// known of a node that stays is kept; nothing is held against one that is new.
+    fn renew(&self) {
+        let Inner { nodes, borders, fleet, .. } = &*self.inner;
+        let up = nodes.iter().filter(|(name, _)| !self.inner.down(*name).load(Ordering::Acquire));
+        let upstream = upstream(up.map(|(_, server)| server.clone()).collect());
+        match Fleet::new(&[upstream], borders.clone(), Some(&fleet.load())) {
+            Ok(renewed) => fleet.store(Arc::new(renewed)),
+            Err(error) => tracing::warn!(%error, "requests go on as before"),
         }
     }
 
@@ -192,15 +203,15 @@ impl Inner {
     }
 }
 
-fn upstream(settings: &Settings) -> UpstreamSettings {
-    let server = |name| {
-        let addr = settings.addr(name);
-        let (host, port) = (addr.ip().to_string(), addr.port());
-        ServerSettings { scheme: Scheme::Http, host, port, weight: 1 }
-    };
+fn server(addr: SocketAddr) -> ServerSettings {
+    let (host, port) = (addr.ip().to_string(), addr.port());
+    ServerSettings { scheme: Scheme::Http, host, port, weight: 1 }
+}
+
+fn upstream(servers: Vec<ServerSettings>) -> UpstreamSettings {
     UpstreamSettings {
         name: "shop".into(),
-        servers: vec![server(Name::A), server(Name::B)],
+        servers,
         balance: Balance::Sticky,
         timeouts: Timeouts::default(),
         health: None,

@@ -39,9 +39,13 @@ Sessions that several machines share
 Usage: cloakroom <COMMAND>
 
 Commands:
-  demo   Shows one session on two nodes, in your browser
-  users  Adds, changes and lists the users who sign in with a password
-  help   Print this message or the help of the given subcommand(s)
+  run      Serves: sessions, logins and rules in front of your services
+  init     Writes a configuration with everything that can be set, explained
+  check    Says whether a configuration is fine, or shows each error in its place
+  explain  Says which rule decides on a request, and why
+  demo     Shows one session on two nodes, in your browser
+  users    Adds, changes and lists the users who sign in with a password
+  help     Print this message or the help of the given subcommand(s)
 
 Options:
   -h, --help     Print help

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::{Mine, View};
 use crate::demo::front;
+use crate::demo::settings::Name;
 use crate::demo::site::Node;
 use crate::demo::way::{By, Way};
 use crate::pages::Language;
@@ -28,11 +29,12 @@ pub(super) fn ticket(node: &Node, view: &View) -> Markup {
                 p class="lead" { (behind(node, view)) }
                 div class="row" {
                     @if node.way.is_some() {
-                        (front::kill(node.name))
-                        @if node.is_alone() {
-                            (front::bring_back(other))
-                        } @else {
-                            (front::kill(other))
+                        @for name in [Name::A, Name::B] {
+                            @if name == other && node.is_alone() {
+                                (front::bring_back(name))
+                            } @else {
+                                (front::kill(name))
+                            }
                         }
                     } @else {
                         a class="button" data-of=(other.lower()) href=(node.other_url) {
@@ -78,13 +80,8 @@ fn chosen(node: &Node, way: Way) -> Markup {
     html! {
         @match (node.is_alone(), way.by) {
             (true, _) => { "Node " (other) " is down, so the gateway sends everybody here." }
-            (false, By::Key) => {
-                "The gateway chose node " (name) " by your session’s key, which leads here for as "
-                "long as the node is up."
-            }
-            (false, By::Address) => {
-                "The gateway chose node " (name) " by your address, as there is no key to go by."
-            }
+            (false, By::Key) => { "The gateway chose node " (name) " by your session’s key." }
+            (false, By::Address) => { "The gateway chose node " (name) " by your address." }
         }
     }
 }

@@ -40,7 +40,7 @@ fn top(node: &Node) -> Markup {
                 @if node.way.is_some() {
                     a class="tab" href="/" aria-current="page" { "Gateway" }
                 } @else {
-                    a class="tab" data-of="front" href=(node.front_url) { "Gateway" }
+                    a class="tab" href=(node.front_url) { "Gateway" }
                 }
                 @for name in [Name::A, Name::B] { (tab(node, name)) }
             }
@@ -98,11 +98,12 @@ fn what_to_try(node: &Node) -> Markup {
             p class="faint" {
                 @if node.way.is_none() {
                     "A cookie belongs to a host, whatever the port: this is how both nodes get "
-                    "yours. "
+                    "yours. It holds a token; the store holds only the token’s hash."
                 } @else {
-                    "Your cookie is all that leads you to your session, at either node. "
+                    "Your cookie holds a token, and the store only the token’s hash. A part of it, "
+                    "the session’s key, leads to the same node for as long as that is up; without a "
+                    "session, your address does."
                 }
-                "It holds a token; the store holds only the token’s hash."
             }
         }
     }
