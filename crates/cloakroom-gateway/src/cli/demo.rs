@@ -7,14 +7,15 @@ use clap::{ArgMatches, Args};
 
 /// Shows one session on two nodes, in your browser.
 ///
-/// Starts a small shop twice, as two processes that share nothing but the store of their sessions.
-/// Sign in at one, go on at the other; kill one, and the other knows you still.
+/// Starts a small shop twice, as two processes that share nothing but the store of their sessions,
+/// and the gateway in front of them: one address. Sign in there and kill the node that answers, by
+/// its button or as roughly as you like: the page goes on at the other, with the same session.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Where sessions are kept: memory:, sqlite://PATH, redis://HOST, postgres://HOST/DATABASE, ...
     ///
     /// Without it, in an SQLite file in the directory of `--dir`, which survives a restart. With
-    /// `memory:` both nodes run in one process. A password in an address is never printed; to keep
+    /// `memory:` both nodes run in one process, and can be killed all the same. A password in an address is never printed; to keep
     /// it out of the list of processes too, name the address in CLOAKROOM_STORE.
     ///
     /// Others are mysql://HOST/DATABASE, mariadb://HOST/DATABASE, mongodb://HOST/DATABASE,
@@ -28,6 +29,9 @@ pub(crate) struct DemoArgs {
     /// The directory of the SQLite file; made where it is missing.
     #[arg(long, value_name = "DIR", default_value = "cloakroom-demo")]
     pub(crate) dir: PathBuf,
+    /// The port of the gateway, the one address to open, on 127.0.0.1.
+    #[arg(long, value_name = "PORT", default_value_t = 3000, value_parser = a_port())]
+    pub(crate) port: u16,
     /// The port of node A, on 127.0.0.1.
     #[arg(long, value_name = "PORT", default_value_t = 3001, value_parser = a_port())]
     pub(crate) port_a: u16,

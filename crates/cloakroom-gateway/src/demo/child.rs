@@ -68,6 +68,12 @@ impl Node {
         self.child.wait().await.ok()
     }
 
+    /// Kills the process, without a word to it.
+    pub(crate) fn kill(&mut self) {
+        // One that has ended by itself is as dead.
+        let _ = self.child.start_kill();
+    }
+
     /// Asks the process to end, and kills it where it takes too long.
     pub(crate) async fn stop(mut self) {
         drop(self.lifeline.take());

@@ -60,6 +60,7 @@ pub(crate) struct Settings {
     pub(crate) place: Place,
     /// The directory that the store's file is in, where it is ours to make.
     pub(crate) dir: Option<PathBuf>,
+    port: u16,
     port_a: u16,
     port_b: u16,
 }
@@ -67,16 +68,27 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads what the command line means.
     pub(crate) fn of(args: DemoArgs) -> Result<Self, Fault> {
-        let DemoArgs { store, dir, port_a, port_b } = args;
+        let DemoArgs { store, dir, port, port_a, port_b } = args;
         if port_a == port_b {
             return Err(Fault::usage(format!("both nodes cannot have port {port_a}"))
                 .hint("give each its own with --port-a and --port-b"));
+        }
+        if port == port_a || port == port_b {
+            return Err(Fault::usage(format!(
+                "the gateway and a node cannot both have port {port}"
+            ))
+            .hint("give each its own with --port, --port-a and --port-b"));
         }
         let (place, dir) = match store {
             Some(url) => (Place::parse(&url)?, None),
             None => (Place::in_directory(&dir)?, Some(dir)),
         };
-        Ok(Self { place, dir, port_a, port_b })
+        Ok(Self { place, dir, port, port_a, port_b })
+    }
+
+    /// Where the gateway listens.
+    pub(crate) fn front(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
     /// Where a node listens.
@@ -94,6 +106,7 @@ impl Settings {
             name,
             addr: self.addr(name),
             other_port: self.addr(name.other()).port(),
+            front_port: self.port,
             place: self.place.clone(),
             alone: !self.place.is_memory(),
         }
@@ -110,6 +123,8 @@ pub(crate) struct NodeSettings {
     pub(crate) addr: SocketAddr,
     /// Where the other node listens, on the same host.
     pub(crate) other_port: u16,
+    /// Where the gateway listens, on the same host.
+    pub(crate) front_port: u16,
     /// Where sessions are kept.
     pub(crate) place: Place,
     /// Whether the node is a process of its own, which can be killed without the other.
@@ -141,7 +156,7 @@ mod tests {
     #[test]
     fn a_node_is_told_in_one_line_and_shows_no_password() {
         let place = Place::parse("redis://:hunter2@127.0.0.1:6379").unwrap();
-        let settings = Settings { place, dir: None, port_a: 3001, port_b: 3002 };
+        let settings = Settings { place, dir: None, port: 3000, port_a: 3001, port_b: 3002 };
         let mut line = Vec::new();
         settings.node(Name::B).write(&mut line).unwrap();
         assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);

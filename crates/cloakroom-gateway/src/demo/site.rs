@@ -4,8 +4,8 @@ mod api;
 mod assets;
 mod desk;
 mod forms;
-mod guard;
-mod host;
+pub(super) mod guard;
+pub(super) mod host;
 mod page;
 mod problem;
 mod shop;
@@ -31,7 +31,7 @@ use users::Users;
 /// The most bytes of a request's body.
 const BODY_BYTES: usize = 16 * 1024;
 /// The session's cookie. Both nodes get it, because a cookie knows no port.
-const COOKIE: &str = "cloakroom-demo";
+pub(super) const COOKIE: &str = "cloakroom-demo";
 
 /// What all requests share.
 #[derive(Clone, Debug)]

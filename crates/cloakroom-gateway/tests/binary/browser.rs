@@ -75,3 +75,61 @@ async fn a_person_walks_through_both_nodes() {
     let inline = "return document.querySelectorAll('[style], style, script:not([src])').length";
     assert_eq!(person.run(inline).await, 0, "nothing that the policy would block");
 }
+
+/// The node that answers, as its page says.
+async fn node(person: &Browser) -> (usize, &'static str, &'static str) {
+    person.sees(".eyebrow", "answered").await;
+    match person.run("return document.documentElement.dataset.node").await.as_str() {
+        Some("a") => (0, "a", "b"),
+        _ => (1, "b", "a"),
+    }
+}
+
+async fn walks_by_one_address(store: &[&str]) {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), store);
+    let person = Browser::start().await;
+    person.visit(&demo.front_url("/")).await;
+    person.sees(".lead", "by your address").await;
+    person.type_into("#user", "alice").await;
+    person.type_into("#password", "wonderland").await;
+    person.click("#login").await;
+    person.sees("h1", "Welcome, alice.").await;
+    person.sees(".lead", "by your session’s key").await;
+    person.click("#visit").await;
+    person.sees("#count", "1").await;
+
+    let (number, dead, other) = node(&person).await;
+    person.click(&format!("#kill-{dead}")).await;
+    person.sees(".eyebrow", &format!("Node {} answered", other.to_uppercase())).await;
+    person.sees("h1", "Welcome, alice.").await;
+    person.sees("#count", "1").await;
+    person.sees(".lead", &format!("Node {} is down", dead.to_uppercase())).await;
+    let colours = "return document.documentElement.dataset.node";
+    assert_eq!(person.run(colours).await, other, "the whole page is the other node's");
+    assert!(!answers(demo.ports[number]));
+    demo.read_until("goes on with the same sessions");
+    person.click("#visit").await;
+    person.sees("#count", "2").await;
+
+    person.click(&format!("#kill-{other}")).await;
+    person.sees("h1", "Both nodes are down").await;
+    person.click(&format!("#back-{dead}")).await;
+    person.sees("h1", "Welcome, alice.").await;
+    person.click(&format!("#back-{other}")).await;
+    person.sees(".lead", "by your session’s key").await;
+    assert_eq!(node(&person).await.0, number, "the key leads to the node that is back");
+    person.click("#visit").await;
+    person.sees("#count", "3").await;
+    assert!(answers(demo.ports[0]) && answers(demo.ports[1]));
+}
+
+#[tokio::test]
+async fn a_page_goes_on_at_the_other_node_when_one_is_killed() {
+    walks_by_one_address(&[]).await;
+}
+
+#[tokio::test]
+async fn nodes_in_one_process_are_killed_by_the_same_buttons() {
+    walks_by_one_address(&["--store", "memory:"]).await;
+}

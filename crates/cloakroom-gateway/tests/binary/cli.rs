@@ -39,9 +39,13 @@ Sessions that several machines share
 Usage: cloakroom <COMMAND>
 
 Commands:
-  demo   Shows one session on two nodes, in your browser
-  users  Adds, changes and lists the users who sign in with a password
-  help   Print this message or the help of the given subcommand(s)
+  run      Serves: sessions, logins and rules in front of your services
+  init     Writes a configuration with everything that can be set, explained
+  check    Says whether a configuration is fine, or shows each error in its place
+  explain  Says which rule decides on a request, and why
+  demo     Shows one session on two nodes, in your browser
+  users    Adds, changes and lists the users who sign in with a password
+  help     Print this message or the help of the given subcommand(s)
 
 Options:
   -h, --help     Print help
@@ -56,6 +60,7 @@ Usage: cloakroom demo [OPTIONS]
 Options:
       --store <URL>    Where sessions are kept: memory:, sqlite://PATH, redis://HOST, postgres://HOST/DATABASE, ... [env: CLOAKROOM_STORE]
       --dir <DIR>      The directory of the SQLite file; made where it is missing [default: cloakroom-demo]
+      --port <PORT>    The port of the gateway, the one address to open, on 127.0.0.1 [default: 3000]
       --port-a <PORT>  The port of node A, on 127.0.0.1 [default: 3001]
       --port-b <PORT>  The port of node B, on 127.0.0.1 [default: 3002]
   -h, --help           Print help (see more with '--help')
@@ -67,21 +72,34 @@ fn a_port_in_use_is_named() {
     let dir = tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let _held = TcpListener::bind(("127.0.0.1", taken)).unwrap();
-    let (free, taken) = (free_port().to_string(), taken.to_string());
-    let (code, complaint) = fails(dir.path(), &["--port-a", &free, "--port-b", &taken]);
-    let expected = format!(
-        "error: port {taken} of node B is in use\n  \
-         hint: stop what listens on 127.0.0.1:{taken}, or choose another port with --port-b\n"
-    );
-    assert_eq!((code, complaint), (1, expected));
+    let taken = taken.to_string();
+    for (whose, option) in
+        [("the gateway", "--port"), ("node A", "--port-a"), ("node B", "--port-b")]
+    {
+        let ports = [free_port(), free_port(), free_port()].map(|port| port.to_string());
+        let mut arguments = Vec::new();
+        for (name, port) in ["--port", "--port-a", "--port-b"].into_iter().zip(&ports) {
+            arguments.extend([name, if name == option { &*taken } else { port }]);
+        }
+        let (code, complaint) = fails(dir.path(), &arguments);
+        let expected = format!(
+            "error: port {taken} of {whose} is in use\n  \
+             hint: stop what listens on 127.0.0.1:{taken}, or choose another port with {option}\n"
+        );
+        assert_eq!((code, complaint), (1, expected));
+    }
 }
 
 #[test]
-fn two_nodes_need_two_ports() {
+fn each_needs_a_port_of_its_own() {
     let dir = tempdir().unwrap();
     let (code, complaint) = fails(dir.path(), &["--port-a", "3009", "--port-b", "3009"]);
     let expected = "error: both nodes cannot have port 3009\n  \
                     hint: give each its own with --port-a and --port-b\n";
+    assert_eq!((code, complaint.as_str()), (2, expected));
+    let (code, complaint) = fails(dir.path(), &["--port", "3009", "--port-b", "3009"]);
+    let expected = "error: the gateway and a node cannot both have port 3009\n  \
+                    hint: give each its own with --port, --port-a and --port-b\n";
     assert_eq!((code, complaint.as_str()), (2, expected));
 }
 
@@ -229,5 +247,5 @@ fn a_part_of_the_demo_is_not_run_by_hand() {
 /// The arguments, with ports that nobody else has.
 fn with_free_ports<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     let port = || -> &'static str { free_port().to_string().leak() };
-    [arguments, &["--port-a", port(), "--port-b", port()]].concat()
+    [arguments, &["--port", port(), "--port-a", port(), "--port-b", port()]].concat()
 }

@@ -1,6 +1,7 @@
 //! The two processes: what they share, and what becomes of one without the other.
 
 use cloakroom_testkit::servers::Redis;
+use reqwest::{Client, StatusCode};
 use rustix::process::Signal;
 use tempfile::tempdir;
 
@@ -45,6 +46,100 @@ async fn a_killed_node_leaves_the_other_with_the_session_and_comes_back() {
     demo.read_until("Node A is back");
     assert_eq!(visit(&me, &demo, 0).await, 3);
     assert!(session(&me, &demo, 0).await.contains(r#""user":"alice""#));
+}
+
+/// Sends one of the gateway's buttons, as a browser without scripts; the page that it leads to.
+async fn press(client: &Client, demo: &Demo, path: &str, node: &str) -> (StatusCode, String) {
+    let pressed = client.post(demo.front_url(path)).header("accept", "text/html");
+    let answer = pressed.form(&[("node", node)]).send().await.unwrap();
+    (answer.status(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn one_address_goes_on_whichever_node_is_killed_and_however() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &[]);
+    assert!(demo.greeting.contains(&format!("Open     http://127.0.0.1:{}", demo.front)));
+    let me = browser();
+    let login = me.post(demo.front_url("/login"));
+    let login = login.form(&[("user", "alice"), ("password", "wonderland")]).send().await.unwrap();
+    assert!(login.text().await.unwrap().contains("Welcome, alice."));
+    let mut visits = 0;
+    let mut visit = async || {
+        let answer = ask(me.post(demo.front_url("/api/visit"))).await;
+        visits += 1;
+        assert_eq!((answer.0, answer.1["visits"].as_u64()), (StatusCode::OK, Some(visits)));
+        answer.1["node"].as_str().unwrap().to_owned()
+    };
+    let home = visit().await;
+    assert_eq!(visit().await, home, "a session's key leads to one node");
+
+    signal(demo.node_id(usize::from(home == "b")), Signal::KILL);
+    demo.read_until("was killed by signal 9");
+    assert_ne!(visit().await, home);
+    press(&me, &demo, "/demo/bring-back", &home).await;
+    for (node, other) in [("a", "b"), ("b", "a")] {
+        let (status, page) = press(&me, &demo, "/demo/kill", node).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(page.contains("Welcome, alice.") && page.contains("is down"), "{page}");
+        demo.read_until("was killed by signal 9");
+        // Often enough for the gateway to leave the node in peace.
+        for _ in 0..4 {
+            assert_eq!(visit().await, other);
+        }
+        let (status, page) = press(&me, &demo, "/demo/bring-back", node).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(page.contains("by your session’s key"), "{page}");
+        assert_eq!(visit().await, home, "it is there again as soon as it is back");
+    }
+
+    press(&me, &demo, "/demo/kill", "b").await;
+    let (status, page) = press(&me, &demo, "/demo/kill", "a").await;
+    assert_eq!(status, StatusCode::BAD_GATEWAY);
+    assert!(page.contains("Both nodes are down") && page.contains("Bring node B back"), "{page}");
+    // Node B's port is taken meanwhile.
+    let held = std::net::TcpListener::bind(("127.0.0.1", demo.ports[1])).unwrap();
+    let (status, page) = press(&me, &demo, "/demo/bring-back", "b").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{page}");
+    drop(held);
+    press(&me, &demo, "/demo/bring-back", "b").await;
+    assert_eq!(visit().await, "b");
+}
+
+#[tokio::test]
+async fn no_page_elsewhere_kills_a_node() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &[]);
+    let me = browser();
+    let own = format!("127.0.0.1:{}", demo.front);
+    // The page of a node's own address is another origin, too.
+    let node = format!("http://127.0.0.1:{}", demo.ports[0]);
+    for (host, name, value, status) in [
+        (&*own, "sec-fetch-site", "cross-site", StatusCode::FORBIDDEN),
+        (&own, "sec-fetch-site", "same-site", StatusCode::FORBIDDEN),
+        (&own, "origin", "http://evil.example", StatusCode::FORBIDDEN),
+        (&own, "origin", &node, StatusCode::FORBIDDEN),
+        ("evil.example", "sec-fetch-site", "same-origin", StatusCode::MISDIRECTED_REQUEST),
+    ] {
+        for path in ["/demo/kill", "/demo/bring-back"] {
+            let asked = me.post(demo.front_url(path)).header("host", host).header(name, value);
+            let answer = asked.form(&[("node", "a")]).send().await.unwrap();
+            assert_eq!(answer.status(), status, "{host} {name}: {value}");
+        }
+    }
+    let looked = me.get(demo.front_url("/demo/kill?node=a")).send().await.unwrap();
+    assert_eq!((looked.status(), looked.url().path()), (StatusCode::OK, "/"));
+    for body in ["node=c", "", "node=a&node=b"] {
+        let asked = me.post(demo.front_url("/demo/kill")).body(body);
+        let asked = asked.header("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(asked.send().await.unwrap().status(), StatusCode::BAD_REQUEST, "{body}");
+    }
+    assert!(answers(demo.ports[0]) && answers(demo.ports[1]));
+    // What the gateway tells a node of the way, nobody else does.
+    let told = r#"{"by":"key","down":"a"}"#;
+    let page = me.get(demo.front_url("/")).header("x-demo-way", told).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains("by your address") && !page.contains("is down"), "{page}");
 }
 
 #[tokio::test]

@@ -1,10 +1,15 @@
 //! The demo over each store, and over one that has gone away.
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+
 use cloakroom_testkit::servers::Redis;
 use reqwest::StatusCode;
 use tempfile::tempdir;
 
-use crate::support::{Demo, ask, becomes, browser, command, log_in, session, visit};
+use crate::support::{
+    BOUND, Demo, answers, ask, becomes, browser, command, log_in, session, visit,
+};
 
 #[tokio::test]
 async fn memory_is_shared_by_two_nodes_in_one_process() {
@@ -18,6 +23,26 @@ async fn memory_is_shared_by_two_nodes_in_one_process() {
     assert_eq!(session(&me, &demo, 1).await, kept);
     assert_eq!(demo.stop().code(), Some(0));
     assert_eq!(dir.path().read_dir().unwrap().count(), 0, "nothing was written");
+}
+
+#[tokio::test]
+async fn a_node_that_is_killed_takes_its_connections_along() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(dir.path(), &["--store", "memory:"]);
+    let mut held = TcpStream::connect(("127.0.0.1", demo.ports[0])).unwrap();
+    held.set_read_timeout(Some(BOUND)).unwrap();
+    held.write_all(b"GET /api/session HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let answered = held.read(&mut [0; 4096]).unwrap();
+    assert!(answered > 0, "and it stays open for another");
+    let me = browser();
+    let kill = me.post(demo.front_url("/demo/kill")).form(&[("node", "a")]).send().await.unwrap();
+    assert_eq!(kill.status(), StatusCode::OK);
+    let said = demo.read_until("goes on with the same sessions");
+    assert!(said.contains("Node A was killed, with its listener"), "{said}");
+    assert!(!answers(demo.ports[0]) && answers(demo.ports[1]));
+    let ended = held.read(&mut [0; 64]).map_err(|error| error.kind());
+    assert!(matches!(ended, Ok(0) | Err(ErrorKind::ConnectionReset)), "{ended:?}");
+    assert_eq!(visit(&me, &demo, 1).await, 1);
 }
 
 #[tokio::test]

@@ -24,7 +24,10 @@ pub(crate) struct Demo {
     output: Receiver<String>,
     /// What it said at the start.
     pub(crate) greeting: String,
+    /// The nodes'.
     pub(crate) ports: [u16; 2],
+    /// The gateway's.
+    pub(crate) front: u16,
 }
 
 impl Demo {
@@ -35,16 +38,17 @@ impl Demo {
 
     /// Starts it as `command` says, which names the directory and the environment.
     pub(crate) fn run(command: &mut Command, arguments: &[&str]) -> Self {
-        let ports = [free_port(), free_port()];
+        let (ports, front) = ([free_port(), free_port()], free_port());
         let mut process = command
             .arg("demo")
+            .args(["--port", &front.to_string()])
             .args(["--port-a", &ports[0].to_string(), "--port-b", &ports[1].to_string()])
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
         let output = lines(process.stdout.take().expect("a pipe"));
-        let mut demo = Self { process, output, greeting: String::new(), ports };
+        let mut demo = Self { process, output, greeting: String::new(), ports, front };
         demo.greeting = demo.read_until(STARTED);
         demo
     }
@@ -64,6 +68,11 @@ impl Demo {
     /// The address of a node's path: node A is 0, node B is 1.
     pub(crate) fn url(&self, node: usize, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.ports[node])
+    }
+
+    /// The address of a path at the gateway.
+    pub(crate) fn front_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.front)
     }
 
     /// The id of a node's process, as the demo said it at the start.

@@ -2,8 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,18 +25,45 @@ pub(crate) const ARGUMENTS: [&str; 5] = [
 /// The name under which the protocol hands out an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// Keys, as the protocol writes them.
+pub(crate) const TAB: &str = "\u{e004}";
+pub(crate) const ENTER: &str = "\u{e007}";
+/// How high a window is before anything is known of its page.
+const HIGH: u64 = 800;
+
 /// A browser with cookies of its own, and one window.
 pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
     client: Client,
-    _profile: TempDir,
+    /// Where the profile is removed with the browser.
+    _profile: Option<TempDir>,
 }
 
 impl Browser {
     /// Starts it. Panics where Chromium or its driver is not installed.
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts it with more of Chromium's arguments.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
+        let profile = TempDir::new().expect("a temporary directory");
+        let mut browser = Self::driven().await;
+        browser.open(profile.path(), arguments).await;
+        browser._profile = Some(profile);
+        browser
+    }
+
+    /// Starts it with a profile that outlives it.
+    pub(crate) async fn start_in(profile: &Path) -> Self {
+        let mut browser = Self::driven().await;
+        browser.open(profile, &[]).await;
+        browser
+    }
+
+    async fn driven() -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -50,17 +80,14 @@ impl Browser {
                 break port;
             }
         };
-        let profile = TempDir::new().expect("a temporary directory");
         let client = Client::builder().timeout(BOUND).build().expect("a client");
-        let session = String::new();
-        let mut browser = Self { driver, port, session, client, _profile: profile };
-        browser.open().await;
-        browser
+        Self { driver, port, session: String::new(), client, _profile: None }
     }
 
-    async fn open(&mut self) {
-        let profile = format!("--user-data-dir={}", self._profile.path().display());
-        let arguments: Vec<&str> = ARGUMENTS.into_iter().chain([profile.as_str()]).collect();
+    async fn open(&mut self, profile: &Path, more: &[&str]) {
+        let profile = format!("--user-data-dir={}", profile.display());
+        let arguments = ARGUMENTS.into_iter().chain([profile.as_str()]);
+        let arguments: Vec<&str> = arguments.chain(more.iter().copied()).collect();
         let options = json!({ "binary": CHROMIUM, "args": arguments });
         let wanted = json!({ "alwaysMatch": { "goog:chromeOptions": options } });
         let url = format!("http://127.0.0.1:{}/session", self.port);
@@ -134,6 +161,90 @@ impl Browser {
     /// What a script, a function's body, returns.
     pub(crate) async fn run(&self, script: &str) -> Value {
         self.done("/execute/sync", json!({ "script": script, "args": [] })).await
+    }
+
+    async fn asked(&self, path: &str) -> Value {
+        let asked = self.command(Method::GET, path, Value::Null).await;
+        asked.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// The address of the page.
+    pub(crate) async fn url(&self) -> String {
+        self.asked("/url").await.as_str().expect("an address").to_owned()
+    }
+
+    /// Waits until the address of the page ends like this.
+    pub(crate) async fn arrives(&self, end: &str) {
+        let begun = std::time::Instant::now();
+        loop {
+            let url = self.url().await;
+            if url.ends_with(end) {
+                return;
+            }
+            assert!(begun.elapsed() < BOUND, "it is at {url}, and not at {end}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The window that commands go to.
+    pub(crate) async fn window(&self) -> String {
+        self.asked("/window").await.as_str().expect("a handle").to_owned()
+    }
+
+    /// Opens another tab, and has commands go there; its name.
+    pub(crate) async fn open_tab(&self) -> String {
+        let made = self.done("/window/new", json!({ "type": "tab" })).await;
+        let handle = made["handle"].as_str().expect("a handle").to_owned();
+        self.switch_to(&handle).await;
+        handle
+    }
+
+    /// Has commands go to another window.
+    pub(crate) async fn switch_to(&self, window: &str) {
+        self.done("/window", json!({ "handle": window })).await;
+    }
+
+    /// Presses keys, one after the other, whatever has the focus.
+    pub(crate) async fn press(&self, keys: &str) {
+        let press = |key: char| {
+            [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
+        };
+        let keys: Vec<Value> = keys.chars().flat_map(press).collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": keys });
+        self.done("/actions", json!({ "actions": [keyboard] })).await;
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.done("/goog/cdp/execute", body).await;
+    }
+
+    /// Shows pages so wide, in light or dark colours, and changes between them at once.
+    pub(crate) async fn look(&self, width: u64, dark: bool) {
+        self.resize(width, HIGH).await;
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+    }
+
+    async fn resize(&self, width: u64, height: u64) {
+        let size = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
+        });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Writes a picture of the whole page, which is so wide, into a file.
+    pub(crate) async fn picture(&self, width: u64, file: &Path) {
+        let height = self.run("return document.documentElement.scrollHeight").await;
+        self.resize(width, height.as_u64().expect("a number").max(HIGH)).await;
+        let picture = self.asked("/screenshot").await;
+        let picture = STANDARD.decode(picture.as_str().expect("text")).expect("base64");
+        std::fs::write(file, picture).expect("a file");
+        self.resize(width, HIGH).await;
     }
 }
 

@@ -3,15 +3,18 @@
 
 const main = () => document.getElementById("main");
 
-// Shows another version of the page in place, and keeps the focus where it was.
+// Shows another version of the page in place, and keeps the focus where it was. It may be another
+// node's: all of it is replaced, and its colours are that node's.
 function show(html, focused) {
   const page = new DOMParser().parseFromString(html, "text/html");
-  const next = page.getElementById("main");
-  if (!next) return location.reload();
-  main().replaceWith(next);
+  const icon = (of) => of.querySelector("link[rel=icon]");
+  if (!page.getElementById("main")) return location.reload();
+  document.documentElement.dataset.node = page.documentElement.dataset.node;
+  document.body.replaceWith(page.body);
   document.title = page.title;
+  icon(document).href = icon(page).getAttribute("href");
   const again = focused && document.getElementById(focused);
-  (again || next).focus({ preventScroll: true });
+  (again || main()).focus({ preventScroll: true });
 }
 
 function sayGone() {

@@ -1,7 +1,6 @@
 //! The page's style, script and icon, which are part of the binary.
 
 use axum::Router;
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -20,12 +19,13 @@ pub(super) fn routes() -> Router<Site> {
             "/assets/script.js",
             get(|| async { file("text/javascript; charset=utf-8", SCRIPT) }),
         )
-        .route("/assets/icon.svg", get(icon))
+        .route("/assets/icon-a.svg", get(|| async { icon(Name::A) }))
+        .route("/assets/icon-b.svg", get(|| async { icon(Name::B) }))
 }
 
-/// The icon in the node's colour and with its letter, so that two tabs can be told apart.
-async fn icon(State(site): State<Site>) -> impl IntoResponse {
-    let name = site.settings.name;
+/// The icon in a node's colour and with its letter, so that two tabs can be told apart. Each node
+/// has both: the gateway may send a page's requests to either.
+fn icon(name: Name) -> impl IntoResponse {
     let accent = match name {
         Name::A => "#0b6b6b",
         Name::B => "#b0431c",

@@ -12,6 +12,7 @@ use super::Site;
 use super::host;
 use super::page::{self, Notice};
 use crate::demo::settings::Name;
+use crate::demo::way::Way;
 
 /// The node that answers, as its pages speak of it.
 #[derive(Clone, Debug)]
@@ -21,6 +22,12 @@ pub(crate) struct Node {
     /// The other node's page, under the name of the host that this request used: the cookie
     /// belongs to it.
     pub(crate) other_url: String,
+    /// This node's own page, under the same name.
+    pub(crate) own_url: String,
+    /// The gateway's page, under the same name.
+    pub(crate) front_url: String,
+    /// How the gateway came to choose this node, where the request came through it.
+    pub(crate) way: Option<Way>,
     /// The store's kind.
     pub(crate) kind: &'static str,
     /// Where the store is.
@@ -32,12 +39,21 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Whether the other node is down, as far as the gateway has said.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.way.is_some_and(|way| way.down == Some(self.name.other()))
+    }
+
     fn new(site: &Site, headers: &HeaderMap) -> Self {
         let settings = &*site.settings;
         let host = host::called(headers).unwrap_or("127.0.0.1");
+        let url = |port: u16| format!("http://{host}:{port}/");
         Self {
             name: settings.name,
-            other_url: format!("http://{host}:{}/", settings.other_port),
+            other_url: url(settings.other_port),
+            own_url: url(settings.addr.port()),
+            front_url: url(settings.front_port),
+            way: Way::of(headers),
             kind: settings.place.kind(),
             place: settings.place.to_string(),
             process: std::process::id(),

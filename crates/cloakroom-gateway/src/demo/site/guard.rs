@@ -28,11 +28,11 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (CACHE_CONTROL, "no-store"),
 ];
 
-type Refuse = fn(ProtectionError) -> Response<Body>;
+pub(in crate::demo) type Refuse = fn(ProtectionError) -> Response<Body>;
 
 /// Refuses what another site's page wants changed here. Programs that are no browser send neither
 /// of the headers that tell, and pass.
-pub(super) fn cross_site() -> CsrfLayer<Refuse> {
+pub(in crate::demo) fn cross_site() -> CsrfLayer<Refuse> {
     let refuse: Refuse = |_| {
         let message = "This request comes from another site's page.";
         Problem::new(StatusCode::FORBIDDEN, "cross_site", message).into_response()

@@ -14,7 +14,7 @@ use super::problem::Problem;
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// Refuses a request that is for another host, or for none, or for several.
-pub(super) async fn only_ours(request: Request, next: Next) -> Response<Body> {
+pub(in crate::demo) async fn only_ours(request: Request, next: Next) -> Response<Body> {
     if request.headers().get_all(HOST).iter().count() != 1 {
         let message = "A request has one header `Host`.";
         return Problem::new(StatusCode::BAD_REQUEST, "bad_host", message).into_response();

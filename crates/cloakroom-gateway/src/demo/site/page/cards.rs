@@ -4,7 +4,10 @@ use cloakroom::Timestamp;
 use maud::{Markup, html};
 
 use super::{Mine, View};
+use crate::demo::front;
+use crate::demo::settings::Name;
 use crate::demo::site::Node;
+use crate::demo::way::{By, Way};
 use crate::pages::Language;
 use crate::pages::when::{ago, rfc3339};
 
@@ -25,8 +28,18 @@ pub(super) fn ticket(node: &Node, view: &View) -> Markup {
                 }
                 p class="lead" { (behind(node, view)) }
                 div class="row" {
-                    a class="button" data-of=(other.lower()) href=(node.other_url) {
-                        "See this page on node " (other) " " span aria-hidden="true" { "→" }
+                    @if node.way.is_some() {
+                        @for name in [Name::A, Name::B] {
+                            @if name == other && node.is_alone() {
+                                (front::bring_back(name))
+                            } @else {
+                                (front::kill(name))
+                            }
+                        }
+                    } @else {
+                        a class="button" data-of=(other.lower()) href=(node.other_url) {
+                            "See this page on node " (other) " " span aria-hidden="true" { "→" }
+                        }
                     }
                     @if view.user.is_some() {
                         form method="post" action="/logout" {
@@ -43,9 +56,12 @@ pub(super) fn ticket(node: &Node, view: &View) -> Markup {
 /// What happened so that this page could be shown.
 fn behind(node: &Node, view: &View) -> Markup {
     html! {
+        @if let Some(way) = node.way { (chosen(node, way)) " " }
         @if view.ticket.is_none() {
             "Nobody is signed in, and there is no session yet: looking at this page makes none. "
-            "Sign in or count a visit, and then look at node " (node.name.other()) "."
+            "Sign in or count a visit, and then "
+            @if node.way.is_some() { "kill this node." }
+            @else { "look at node " (node.name.other()) "." }
         } @else {
             "Node " (node.name) " has your session from " (node.kind) " to show you this page."
             @if let Some(step) = view.trail.first() {
@@ -54,6 +70,18 @@ fn behind(node: &Node, view: &View) -> Markup {
                 "."
             }
             @if view.user.is_none() { " Nobody is signed in." }
+        }
+    }
+}
+
+/// Why the gateway chose this node.
+fn chosen(node: &Node, way: Way) -> Markup {
+    let (name, other) = (node.name, node.name.other());
+    html! {
+        @match (node.is_alone(), way.by) {
+            (true, _) => { "Node " (other) " is down, so the gateway sends everybody here." }
+            (false, By::Key) => { "The gateway chose node " (name) " by your session’s key." }
+            (false, By::Address) => { "The gateway chose node " (name) " by your address." }
         }
     }
 }
