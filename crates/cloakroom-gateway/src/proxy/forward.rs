@@ -12,7 +12,7 @@ use cloakroom::PeerAddr;
 use http::header::{CONNECTION, COOKIE, HOST, SET_COOKIE, TE, UPGRADE};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme as UriScheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 
 use self::attempt::{Lost, Why, attempt};
@@ -66,6 +66,8 @@ pub(super) async fn forward(
     let seat = parts.extensions.remove::<Seat>();
     let going = prepare(upstream, borders, parts, path, https, identity)?;
     let (mut response, server) = deliver(upstream, &going, upload, lead).await?;
+    // The version is one of the connection that it came by, not of the client's.
+    *response.version_mut() = Version::HTTP_11;
     let switched = upgrade::switch(&mut response, &going.wish, ours, seat)?;
     borders.outbound(response.headers_mut(), affinity_cookie(upstream));
     if let Some(protocol) = switched {
