@@ -78,6 +78,8 @@ impl Upstream {
         mut among: impl Iterator<Item = &'s Arc<Server>> + Clone,
     ) -> Option<&'s Arc<Server>> {
         if let Some(text) = lead.cookie
+        // Where there is nobody to choose, no turn is taken: else it would be the same one's again.
+        among.clone().next()?;
             && let Some(server) = among.clone().find(|server| server.id.is(text))
         {
             return Some(server);
