@@ -74,6 +74,7 @@ pub(super) async fn run(source: Source) -> Result<(), Fault> {
     let site = Site::new(&config, &shared, None).await?;
     let admin = site.desk.first_admin().await?;
     greeting::say(&config, &doors, admin);
+    serve::allow_connections();
     let ready = shared.ready.clone();
     let live = Live(Arc::new(ArcSwap::from_pointee(site)));
     let limits = config.limits.clone();
