@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use super::{greeting, ring};
 use crate::cli::RunArgs;
-use crate::config::{Config, CookieSettings, DEFAULT_FILE, Loaded, Reload};
+use crate::config::{BadConfig, Config, CookieSettings, DEFAULT_FILE, Loaded, Reload};
 use crate::fault::{Fault, chain};
 use crate::gate::{Gate, Gatekeeper, Passing};
 use crate::identity::Teller;
@@ -44,7 +44,7 @@ impl Source {
             .or_else(|| (args.upstream.is_none() && default.exists()).then(|| default.to_owned()));
         match (file, args.upstream) {
             (Some(file), _) => {
-                let loaded = Config::load(&file).map_err(|bad| Fault::new(bad.to_string()))?;
+                let loaded = Config::load(&file).map_err(|bad| refused(&bad))?;
                 greeting::warn(&loaded.warnings);
                 Ok(Self { config: loaded.config.clone(), file: Some((file, loaded)) })
             }
@@ -64,17 +64,23 @@ impl Source {
     }
 }
 
+/// A file that cannot be used, without the word that every fault begins with.
+fn refused(bad: &BadConfig) -> Fault {
+    let said = bad.to_string();
+    Fault::new(said.strip_prefix("error: ").unwrap_or(&said))
+}
+
 /// Serves until somebody asks for the end.
 pub(super) async fn run(source: Source) -> Result<(), Fault> {
     let mut stop = Stop::new()?;
     let Source { config, file } = source;
+    serve::allow_connections();
     let doors = config.listen.iter().map(Door::open).collect::<Result<Vec<_>, _>>()?;
     let shared = Shared::open(&config).await?;
     let _sweeping = Housekeeping::start(&shared.sessions, config.sweep_every);
     let site = Site::new(&config, &shared, None).await?;
     let admin = site.desk.first_admin().await?;
     greeting::say(&config, &doors, admin);
-    serve::allow_connections();
     let ready = shared.ready.clone();
     let live = Live(Arc::new(ArcSwap::from_pointee(site)));
     let limits = config.limits.clone();
