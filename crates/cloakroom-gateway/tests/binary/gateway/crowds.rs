@@ -1,6 +1,6 @@
 //! Many clients at once: idle ones, slow ones, and more than files may be open.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
@@ -129,11 +129,12 @@ async fn a_slow_herd_does_not_stop_others() {
         }));
     }
     let client = browser();
-    let mut served = 0;
+    let (mut served, begun) = (0, Instant::now());
     while herd.iter().any(|slow| !slow.is_finished()) || served < 100 {
         let answer = client.get(gateway.url("/")).send().await.expect("others are served");
         assert_eq!(answer.status(), 200);
         served += 1;
+        assert!(begun.elapsed() < BOUND, "the herd is still there");
     }
     for slow in herd {
         let rest = tokio::time::timeout(BOUND, slow).await.expect("it is cut off").unwrap();
