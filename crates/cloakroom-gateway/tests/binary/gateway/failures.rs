@@ -1,5 +1,7 @@
 //! Servers and gateways that die, hang and come back, while requests go on.
 
+#![allow(clippy::print_stdout, reason = "what was counted is printed")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,5 +1,7 @@
 //! A changed file, and a changed certificate, while clients are connected.
 
+#![allow(clippy::print_stdout, reason = "what was counted is printed")]
+
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

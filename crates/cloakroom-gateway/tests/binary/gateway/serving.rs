@@ -1,6 +1,8 @@
 //! How clients are served: by TLS and both versions of HTTP, up to an orderly end; and what is said
 //! where nothing can be served at all.
 
+#![allow(clippy::print_stdout, reason = "what was counted is printed")]
+
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
 use std::sync::Arc;

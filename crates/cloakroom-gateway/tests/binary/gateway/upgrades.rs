@@ -1,5 +1,7 @@
 //! WebSocket upgrades through the gateway, many at once: none is lost, and no byte of one.
 
+#![allow(clippy::print_stdout, reason = "what was counted is printed")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
