@@ -13,6 +13,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -56,6 +57,14 @@ pub(crate) async fn run<S>(
         let left = most as usize - seats.available_permits();
         tracing::warn!(left, "connections did not end in time");
     }
+}
+
+/// Lets the process open as many files as it may: every connection is one, and where it was started
+/// few are allowed by default.
+pub(crate) fn allow_connections() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where that is refused, the limit stays what it was.
+    _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// More than any machine has ports for.

@@ -68,6 +68,7 @@ impl Source {
 pub(super) async fn run(source: Source) -> Result<(), Fault> {
     let mut stop = Stop::new()?;
     let Source { config, file } = source;
+    serve::allow_connections();
     let doors = config.listen.iter().map(Door::open).collect::<Result<Vec<_>, _>>()?;
     let shared = Shared::open(&config).await?;
     let _sweeping = Housekeeping::start(&shared.sessions, config.sweep_every);
@@ -197,7 +198,8 @@ impl Site {
         let layer = SessionLayer::new(shared.sessions.clone())
             .transport(shared.transport.clone())
             .trusted_proxies(config.trusted_proxies.iter().copied());
-        let keeper = Gatekeeper::new(gate, &config.forward_auth, shared.ready.clone());
+        let keeper =
+            Gatekeeper::new(gate, &config.forward_auth, shared.ready.clone(), config.limits.head);
         Ok(Self { service: layer.layer(keeper), fleet, desk, _keeping_up: keeping_up })
     }
 }

@@ -8,7 +8,7 @@ use crate::terminal;
 /// Says what is worth a second look in a configuration that can be used.
 pub(super) fn warn(warnings: &[String]) {
     for warning in warnings {
-        terminal::complain(&format!("warning: {warning}"));
+        terminal::complain(warning);
     }
 }
 

@@ -144,7 +144,9 @@ impl Start {
             ("[session.cookie]", old.cookie != new.cookie),
             ("[[listen]]", old.listen != new.listen),
             ("workers", old.workers != new.workers),
+            ("[limits]", old.limits != new.limits),
             ("users in [login]", old.login.users != new.login.users),
+            ("keys in [identity]", old.identity.keys != new.identity.keys),
         ];
         parts.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
     }
@@ -209,7 +211,9 @@ mod tests {
             ("[session.cookie]", "[session]\ntoken_header = \"x-token\"\n"),
             ("[[listen]]", "[listen]\naddress = \"127.0.0.1:9\"\n"),
             ("workers", "workers = 3\n"),
+            ("[limits]", "[limits]\nhead = \"3s\"\n"),
             ("users in [login]", "[login]\nusers = \"sqlite://other.db\"\n"),
+            ("keys in [identity]", "[identity]\nkeys = \"others\"\n"),
         ] {
             rewrite(&watch, &format!("{text}{FIRST}"));
             let new = Config::load(&watch.path).unwrap().config;

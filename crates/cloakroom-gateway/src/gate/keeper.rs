@@ -1,17 +1,20 @@
 //! The service that every request meets: the gateway's own pages, or the gate.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
 use cloakroom::Network;
-use http::header::{ACCEPT, ACCEPT_LANGUAGE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use futures_util::StreamExt;
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONNECTION};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use tower::ServiceExt;
 use tower_service::Service;
 
@@ -29,6 +32,8 @@ pub(crate) const OWN: &str = "/.cloakroom/";
 pub(crate) struct Gatekeeper {
     gate: Arc<Gate>,
     own: Router,
+    /// How long the body of a request to a page of the gateway's own may take.
+    body: Duration,
 }
 
 /// The future of an answer.
@@ -36,7 +41,8 @@ pub(crate) type Passing = Pin<Box<dyn Future<Output = Result<Response<Body>, Inf
 
 impl Gatekeeper {
     /// Keeps `gate`, and the pages beside it. `proxies`: who may ask the forward-auth endpoints.
-    pub(crate) fn new(gate: Gate, proxies: &[Network], ready: Readiness) -> Self {
+    /// `body`: how long the body of a request to one of these pages may take.
+    pub(crate) fn new(gate: Gate, proxies: &[Network], ready: Readiness, body: Duration) -> Self {
         let (cookies, gate) = (gate.cookies.clone(), Arc::new(gate));
         let is_own: Arc<IsOwn> = Arc::new(move |name| cookies.has(name));
         let own = Router::new()
@@ -45,7 +51,7 @@ impl Gatekeeper {
             .merge(forward_auth::router(proxies.to_vec(), is_own, Arc::clone(&gate) as _))
             .merge(health(ready))
             .fallback(not_found);
-        Self { gate, own }
+        Self { gate, own, body }
     }
 }
 
@@ -59,15 +65,50 @@ impl Service<Request<Body>> for Gatekeeper {
     }
 
     fn call(&mut self, request: Request<Body>) -> Passing {
+        let (leaves_body, within) = (may_leave_body(&request), self.body);
         if request.uri().path().starts_with(OWN) {
-            return Box::pin(own(self.own.clone(), request));
+            let own = own(self.own.clone(), request.map(|body| in_time(body, within)));
+            return Box::pin(async move { Ok(ending(own.await?, leaves_body)) });
         }
         let gate = Arc::clone(&self.gate);
         Box::pin(async move {
             let liking = Liking::of(request.headers());
-            Ok(gate.pass(request).await.unwrap_or_else(|problem| liking.response(problem)))
+            let passed = gate.pass(request).await;
+            Ok(passed.unwrap_or_else(|problem| ending(liking.response(problem), leaves_body)))
         })
     }
+}
+
+/// Whether a request has a body that could be left unread on its connection.
+fn may_leave_body(request: &Request<Body>) -> bool {
+    request.version() < Version::HTTP_2 && !http_body::Body::is_end_stream(request.body())
+}
+
+/// Says that the connection ends, where a body that was refused may stand in the way of the next
+/// request on it.
+fn ending(mut response: Response<Body>, leaves_body: bool) -> Response<Body> {
+    let refused =
+        matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE);
+    if leaves_body && refused {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A body that fails where it has not come as a whole within that time: pages have small ones, and
+/// a byte now and then is no way to send them.
+fn in_time(body: Body, within: Duration) -> Body {
+    if http_body::Body::is_end_stream(&body) {
+        return body;
+    }
+    let parts = (body.into_data_stream(), Box::pin(tokio::time::sleep(within)));
+    Body::from_stream(futures_util::stream::unfold(parts, |(mut data, mut late)| async move {
+        let next = tokio::select! {
+            next = data.next() => next?,
+            () = &mut late => Err(axum::Error::new(std::io::Error::from(ErrorKind::TimedOut))),
+        };
+        Some((next, (data, late)))
+    }))
 }
 
 /// What a client likes to read, kept while its request is under way.

@@ -5,14 +5,13 @@ mod attempt;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Body;
 use cloakroom::PeerAddr;
 use http::header::{CONNECTION, COOKIE, HOST, SET_COOKIE, TE, UPGRADE};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme as UriScheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 
 use self::attempt::{Lost, Why, attempt};
@@ -67,6 +66,8 @@ pub(super) async fn forward(
     let going = prepare(upstream, borders, parts, path, https, identity)?;
     let (mut response, server) = deliver(upstream, &going, upload, lead).await?;
     let switched = upgrade::switch(&mut response, &going.wish, ours, seat)?;
+    // The version is one of the connection that it came by, not of the client's.
+    *response.version_mut() = Version::HTTP_11;
     borders.outbound(response.headers_mut(), affinity_cookie(upstream));
     if let Some(protocol) = switched {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -113,12 +114,10 @@ async fn deliver(
             return Err(upload_problem(cut));
         }
         problem = why.problem();
-        if why.is_the_servers() {
-            server.health.failed(Instant::now());
-        }
+        why.note(&server);
         match unsent {
             Some(request) => upload = Some((*request).into_body()),
-            None if repeatable && why != Why::Slow => {}
+            None if repeatable && !why.is_late() => {}
             None => return Err(problem),
         }
         // A connection that had waited may have been closed at that moment: this says nothing of

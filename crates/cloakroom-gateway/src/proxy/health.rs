@@ -4,7 +4,7 @@ mod check;
 
 pub(super) use check::watch;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,8 @@ pub(super) struct Health {
     /// Whether there is more to say than that all is well: most requests look no further.
     troubled: AtomicBool,
     state: Mutex<State>,
+    /// How often it has answered, whatever it said.
+    answers: AtomicU64,
     /// What checks say.
     down: AtomicBool,
 }
@@ -38,6 +40,8 @@ pub(super) struct Health {
 struct State {
     failures: u32,
     out_until: Option<Instant>,
+    /// Whether it is out until a probe says more.
+    probing: bool,
 }
 
 impl State {
@@ -49,19 +53,31 @@ impl State {
         }
     }
 
-    /// A probe is under way: for as long as it may take there is no other.
-    fn probing(self, now: Instant) -> Self {
-        Self { out_until: Some(now + OUT_FIRST), ..self }
+    /// A probe is under way: for as long as it may take, which is `within`, there is no other.
+    fn probing(self, now: Instant, within: Duration) -> Self {
+        let within = within.clamp(OUT_FIRST, OUT_MOST);
+        Self { out_until: Some(now + within), probing: true, ..self }
     }
 
     /// `jitter`: between 0 and 1; servers that failed together are not probed together.
     fn failed(self, now: Instant, jitter: f64) -> Self {
+        // Of many requests that break at once the first says it all: how long it is left in peace
+        // grows with failed probes, not with how much it had to do.
+        if !self.probing && self.out_until.is_some_and(|until| now < until) {
+            return self;
+        }
         let failures = self.failures.saturating_add(1);
         let Some(more) = failures.checked_sub(OUT_AFTER) else {
-            return Self { failures, out_until: None };
+            return Self { failures, ..Self::default() };
         };
         let out = OUT_FIRST.saturating_mul(2_u32.saturating_pow(more)).min(OUT_MOST);
-        Self { failures, out_until: Some(now + out.mul_f64(0.75 + jitter / 2.0)) }
+        let out_until = Some(now + out.mul_f64(0.75 + jitter / 2.0));
+        Self { failures, out_until, probing: false }
+    }
+
+    /// It has kept a request waiting for too long, and answered nobody meanwhile.
+    fn silent(self, now: Instant, jitter: f64) -> Self {
+        Self { failures: self.failures.max(OUT_AFTER - 1), ..self }.failed(now, jitter)
     }
 }
 
@@ -77,13 +93,19 @@ impl Health {
         self.with(|state| state.admits(now()))
     }
 
-    /// A probe begins.
-    pub(super) fn probe(&self, now: Instant) {
-        self.with(|state| *state = state.probing(now));
+    /// A probe begins, and takes no longer than `within`.
+    pub(super) fn probe(&self, now: Instant, within: Duration) {
+        self.with(|state| *state = state.probing(now, within));
+    }
+
+    /// How often it has answered.
+    pub(super) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// It answered.
     pub(super) fn succeeded(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
         if self.troubled.load(Ordering::Relaxed) {
             self.with(|state| *state = State::default());
             self.troubled.store(false, Ordering::Release);
@@ -93,6 +115,13 @@ impl Health {
     /// It could not be reached, or broke off.
     pub(super) fn failed(&self, now: Instant) {
         self.with(|state| *state = state.failed(now, jitter()));
+        self.troubled.store(true, Ordering::Release);
+    }
+
+    /// It has kept a request waiting for too long, and answered nobody meanwhile: no other request
+    /// has to find that out.
+    pub(super) fn silent(&self, now: Instant) {
+        self.with(|state| *state = state.silent(now, jitter()));
         self.troubled.store(true, Ordering::Release);
     }
 
@@ -127,7 +156,7 @@ mod tests {
         }
         let mut before = Duration::ZERO;
         for _ in 0..5 {
-            state = state.failed(now, 0.5);
+            state = state.probing(now, OUT_FIRST).failed(now, 0.5);
             let out = state.out_until.unwrap() - now;
             assert!(out > before);
             assert_eq!(state.admits(now), Admits::Nothing);
@@ -135,9 +164,29 @@ mod tests {
             before = out;
         }
         for _ in 0..100 {
-            state = state.failed(now, 1.0);
+            state = state.probing(now, OUT_FIRST).failed(now, 1.0);
         }
         assert!(state.out_until.unwrap() <= now + OUT_MOST.mul_f64(1.25));
+    }
+
+    #[test]
+    fn requests_that_break_together_count_once() {
+        let now = Instant::now();
+        let state = (0..OUT_AFTER).fold(State::default(), |state, _| state.failed(now, 0.5));
+        let after = (0..50).fold(state, |state, _| state.failed(now, 0.5));
+        assert_eq!(after, state);
+        assert_eq!(after.admits(now + OUT_FIRST * 2), Admits::Probe);
+    }
+
+    #[test]
+    fn a_silent_server_is_out_at_once_and_its_probe_has_its_time() {
+        let now = Instant::now();
+        let state = State::default().silent(now, 0.5);
+        assert_eq!(state.admits(now), Admits::Nothing);
+        let (later, within) = (now + OUT_FIRST * 2, OUT_FIRST * 20);
+        let probed = state.probing(later, within);
+        assert_eq!(probed.admits(later + within / 2), Admits::Nothing);
+        assert!(probed.silent(later + within, 0.5).out_until > state.out_until);
     }
 
     #[test]
@@ -149,7 +198,7 @@ mod tests {
         let later = now + OUT_FIRST * 2;
         assert_eq!(health.admits(|| now), Admits::Nothing);
         assert_eq!(health.admits(|| later), Admits::Probe);
-        health.probe(later);
+        health.probe(later, OUT_FIRST);
         assert_eq!(health.admits(|| later), Admits::Nothing);
         health.succeeded();
         assert_eq!(health.admits(|| later), Admits::All);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::balance::{Key, in_turn};
 use super::health::{self, Admits};
 use super::server::{self, Server};
-use super::{Balance, ServerSettings, UpstreamSettings};
+use super::{Balance, ServerSettings, Timeouts, UpstreamSettings};
 use crate::fault::Fault;
 
 /// An upstream.
@@ -65,7 +65,8 @@ impl Upstream {
         let admits = |server: &&Arc<Server>| server.health.admits(|| now);
         let probed = self.servers.iter().filter(untried).find(|s| admits(s) == Admits::Probe);
         if let Some(server) = probed.filter(|_| tried.is_empty()) {
-            server.health.probe(now);
+            let Timeouts { connect, response, .. } = self.settings.timeouts;
+            server.health.probe(now, connect + response);
             return Some(server);
         }
         let well = self.servers.iter().filter(untried).filter(|s| admits(s) == Admits::All);
@@ -77,6 +78,8 @@ impl Upstream {
         lead: Lead<'_>,
         mut among: impl Iterator<Item = &'s Arc<Server>> + Clone,
     ) -> Option<&'s Arc<Server>> {
+        // Where there is nobody to choose, no turn is taken: else it would be the same one's again.
+        among.clone().next()?;
         if let Some(text) = lead.cookie
             && let Some(server) = among.clone().find(|server| server.id.is(text))
         {

@@ -67,7 +67,12 @@ impl<S: Serves> Connections<S> {
     }
 
     async fn plainly(&self, mut stream: TcpStream, front: Front<S>) -> Option<()> {
-        let (ahead, second) = timeout(self.limits.head, version(&mut stream)).await.ok()?.ok()?;
+        let (ahead, second) = tokio::select! {
+            biased;
+            read = timeout(self.limits.head, version(&mut stream)) => read.ok()?.ok()?,
+            // A connection that nothing has come by yet keeps nobody from stopping.
+            () = self.stopped.clone().wait() => return None,
+        };
         match second {
             true => Box::pin(self.second(stream, ahead, front)).await,
             false => self.first(stream, ahead, front).await,

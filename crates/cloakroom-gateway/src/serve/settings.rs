@@ -25,7 +25,8 @@ pub(crate) struct TlsFiles {
 pub(crate) struct Limits {
     /// Connections at once; more wait to be accepted. Default 20,000.
     pub(crate) connections: usize,
-    /// How long the head of a request may take to arrive, and a TLS handshake. Default 10 seconds.
+    /// How long the head of a request may take to arrive, a TLS handshake, and the body of a request
+    /// to a page of the gateway's own. Default 10 seconds.
     pub(crate) head: Duration,
     /// How long a connection may wait for its next request. Default 75 seconds.
     pub(crate) keep_alive: Duration,

@@ -1,10 +1,16 @@
 //! `cloakroom run` on real sockets, in front of real services.
 
 mod browser;
+mod backend;
+mod crowds;
+mod failures;
 mod forward_auth;
 mod fronts;
 mod looks;
 pub(crate) mod origin;
+mod reload;
+mod serving;
+mod sockets;
 pub(crate) mod support;
-
+mod upgrades;
 mod way;

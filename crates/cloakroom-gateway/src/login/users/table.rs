@@ -220,7 +220,10 @@ fn out_of_reach(error: &sqlx::Error) -> Fault {
     // What the driver says of an URL may repeat a part of it.
     let said = match error {
         sqlx::Error::Configuration(_) => "its address cannot be read".to_owned(),
+        // All that is said of a server that is not there.
+        sqlx::Error::PoolTimedOut => "it does not answer".to_owned(),
         other => chain(other),
     };
     Fault::new(format!("the users' database cannot be used: {said}"))
+        .hint("[login] users names it, or else [store] url; see that it is there and lets you in")
 }

@@ -29,19 +29,30 @@ pub(super) enum Why {
     Stale,
     /// The server took too long.
     Slow,
+    /// It did, and answered nobody meanwhile.
+    Silent,
 }
 
 impl Why {
     pub(super) const fn problem(self) -> Problem {
         match self {
             Self::Connect | Self::Reset | Self::Stale => Problem::UpstreamAway,
-            Self::Slow => Problem::UpstreamSlow,
+            Self::Slow | Self::Silent => Problem::UpstreamSlow,
         }
     }
 
-    /// Whether it speaks against the server's health.
-    pub(super) const fn is_the_servers(self) -> bool {
-        matches!(self, Self::Connect | Self::Reset)
+    /// Notes what speaks against the server's health.
+    pub(super) fn note(self, server: &Server) {
+        match self {
+            Self::Connect | Self::Reset => server.health.failed(std::time::Instant::now()),
+            Self::Silent => server.health.silent(std::time::Instant::now()),
+            Self::Stale | Self::Slow => {}
+        }
+    }
+
+    /// Whether the server may be at work on the request.
+    pub(super) const fn is_late(self) -> bool {
+        matches!(self, Self::Slow | Self::Silent)
     }
 }
 
@@ -63,12 +74,17 @@ pub(super) async fn attempt(
     wish: &Wish,
     fresh: bool,
 ) -> Answer {
-    let answer = match server.settings.scheme {
+    let before = server.health.answers();
+    let mut answer = match server.settings.scheme {
         Scheme::H2c => by_stream(server, timeouts, request).await,
         Scheme::Http | Scheme::Https => by_lane(server, timeouts, request, wish, fresh).await,
     };
-    if answer.is_ok() {
-        server.health.succeeded();
+    match &mut answer {
+        Ok(_) => server.health.succeeded(),
+        Err(lost) if lost.why == Why::Slow && server.health.answers() == before => {
+            lost.why = Why::Silent;
+        }
+        Err(_) => {}
     }
     answer
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Receiver;
 
 use reqwest::redirect::Policy;
@@ -37,14 +37,22 @@ impl Gateway {
         Self::run(dir, port, &[])
     }
 
+    /// Starts one as [`Gateway::start`] does, by a command that `adapt` has changed.
+    pub(crate) fn start_as(config: &str, adapt: impl FnOnce(Command) -> Command) -> Self {
+        let dir = TempDir::new().expect("a directory");
+        let port = free_port();
+        fs::write(dir.path().join("cloakroom.toml"), whole(config, port)).expect("a file");
+        let mut command = adapt(command(dir.path()));
+        Self::spawn(command.arg("run"), dir, port)
+    }
+
     /// Starts one in `dir`, which has a file, and which it listens as says `port`.
     pub(crate) fn run(dir: TempDir, port: u16, arguments: &[&str]) -> Self {
-        let mut process = command(dir.path())
-            .arg("run")
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        Self::spawn(command(dir.path()).arg("run").args(arguments), dir, port)
+    }
+
+    fn spawn(command: &mut Command, dir: TempDir, port: u16) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let output = lines(process.stdout.take().expect("a pipe"));
         let mut gateway = Self { process, output, greeting: String::new(), port, dir };
         gateway.greeting = gateway.read_until(STARTED);
