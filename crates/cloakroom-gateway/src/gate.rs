@@ -3,6 +3,7 @@
 
 mod ask;
 mod keeper;
+mod patience;
 
 use std::net::IpAddr;
 

@@ -197,7 +197,8 @@ impl Site {
         let layer = SessionLayer::new(shared.sessions.clone())
             .transport(shared.transport.clone())
             .trusted_proxies(config.trusted_proxies.iter().copied());
-        let keeper = Gatekeeper::new(gate, &config.forward_auth, shared.ready.clone());
+        let (from, patience) = (&config.forward_auth, config.limits.head);
+        let keeper = Gatekeeper::new(gate, from, shared.ready.clone(), patience);
         Ok(Self { service: layer.layer(keeper), fleet, desk, _keeping_up: keeping_up })
     }
 }

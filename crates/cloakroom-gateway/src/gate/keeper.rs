@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -16,6 +17,7 @@ use tower::ServiceExt;
 use tower_service::Service;
 
 use super::Gate;
+use super::patience::within;
 use crate::forward_auth::{self, IsOwn};
 use crate::identity;
 use crate::pages::{Problem, Reader};
@@ -29,6 +31,8 @@ pub(crate) const OWN: &str = "/.cloakroom/";
 pub(crate) struct Gatekeeper {
     gate: Arc<Gate>,
     own: Router,
+    /// How long the body of a request for one of the gateway's own pages may take.
+    patience: Duration,
 }
 
 /// The future of an answer.
@@ -36,7 +40,13 @@ pub(crate) type Passing = Pin<Box<dyn Future<Output = Result<Response<Body>, Inf
 
 impl Gatekeeper {
     /// Keeps `gate`, and the pages beside it. `proxies`: who may ask the forward-auth endpoints.
-    pub(crate) fn new(gate: Gate, proxies: &[Network], ready: Readiness) -> Self {
+    /// `patience`: how long the body of a request for one of those pages may take.
+    pub(crate) fn new(
+        gate: Gate,
+        proxies: &[Network],
+        ready: Readiness,
+        patience: Duration,
+    ) -> Self {
         let (cookies, gate) = (gate.cookies.clone(), Arc::new(gate));
         let is_own: Arc<IsOwn> = Arc::new(move |name| cookies.has(name));
         let own = Router::new()
@@ -45,7 +55,7 @@ impl Gatekeeper {
             .merge(forward_auth::router(proxies.to_vec(), is_own, Arc::clone(&gate) as _))
             .merge(health(ready))
             .fallback(not_found);
-        Self { gate, own }
+        Self { gate, own, patience }
     }
 }
 
@@ -60,7 +70,7 @@ impl Service<Request<Body>> for Gatekeeper {
 
     fn call(&mut self, request: Request<Body>) -> Passing {
         if request.uri().path().starts_with(OWN) {
-            return Box::pin(own(self.own.clone(), request));
+            return Box::pin(own(self.own.clone(), request, self.patience));
         }
         let gate = Arc::clone(&self.gate);
         Box::pin(async move {
@@ -91,12 +101,16 @@ impl Liking {
     }
 }
 
-async fn own(router: Router, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+async fn own(
+    router: Router,
+    request: Request<Body>,
+    patience: Duration,
+) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
     if let Err(why) = Target::of(&parts) {
         return Ok(Problem::BadRequest(why).response(Reader { headers: &parts.headers }));
     }
-    router.oneshot(Request::from_parts(parts, body)).await
+    router.oneshot(Request::from_parts(parts, within(patience, body))).await
 }
 
 async fn not_found(request: Request<Body>) -> Response<Body> {
