@@ -5,4 +5,13 @@ mod fronts;
 pub(crate) mod origin;
 pub(crate) mod support;
 
+mod headers;
+mod limits;
+mod login_attacks;
+mod outage;
+mod paths;
+mod second;
+mod secrets;
+mod smuggling;
 mod way;
+mod wire;
