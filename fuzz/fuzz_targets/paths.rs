@@ -4,6 +4,8 @@
 
 #[path = "../../crates/cloakroom-gateway/src/access/path.rs"]
 mod path;
+#[path = "../../crates/cloakroom-gateway/src/access/pattern.rs"]
+mod pattern;
 #[path = "../properties/paths.rs"]
 mod paths;
 

@@ -1,9 +1,14 @@
 //! What holds for every path that a client may send.
 
 use super::path::{Folding, Path};
+use super::pattern::Pattern;
 
-/// Panics where reading does, where a path has two spellings, or where a service that decodes the
-/// forwarded one and resolves it again would end elsewhere than the rules have looked.
+/// What nobody may have.
+const DENIED: &str = "internal";
+
+/// Panics where reading does, where a path has two spellings, where a service that decodes the
+/// forwarded one and resolves it again would end elsewhere than the rules have looked, or where it
+/// would take a path for a denied one that the rules do not.
 pub(crate) fn holds(bytes: &[u8]) {
     let Ok(raw) = std::str::from_utf8(bytes) else {
         return;
@@ -21,6 +26,25 @@ pub(crate) fn holds(bytes: &[u8]) {
         let seen = decoded(text);
         assert_eq!(resolved(&seen), seen, "a service ends elsewhere");
         assert!(!seen.iter().any(u8::is_ascii_control), "a control character is forwarded");
+        decided_alike(&path, &seen, folding);
+    }
+}
+
+/// Compares what a rule decides with what a service sees.
+fn decided_alike(path: &Path, seen: &[u8], folding: Folding) {
+    let rule = Pattern::parse(&format!("/{DENIED}/**"), folding).expect("a pattern");
+    let first = seen.split(|byte| *byte == b'/').nth(1).unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    match folding {
+        Folding::Exact => {
+            assert_eq!(rule.matches(path), first == DENIED, "the rule and the service differ");
+        }
+        Folding::Fold => {
+            let same = first.to_lowercase() == DENIED
+                || first.to_uppercase() == DENIED.to_uppercase()
+                || first.eq_ignore_ascii_case(DENIED);
+            assert!(rule.matches(path) || !same, "a service that folds case passes the rule by");
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::fault::{Fault, chain};
 use crate::gate::{Gate, Gatekeeper, Passing};
 use crate::identity::Teller;
 use crate::login::Desk;
-use crate::proxy::{Borders, Fleet, OwnCookies};
+use crate::proxy::{Borders, Fleet, OwnCookies, TokenHeaders};
 use crate::serve::{self, Door, Readiness};
 use crate::signals::Stop;
 
@@ -184,6 +184,7 @@ impl Site {
         let cookies = OwnCookies::new(cookies.map(str::to_owned).collect(), Vec::new());
         let names = config.identity.names.all();
         let borders = Borders::new(names, cookies.clone(), proxies.clone());
+        let borders = borders.tokens(TokenHeaders::new(shared.cookie.token_header.clone()));
         let fleet = Fleet::new(&config.upstreams, borders, before.map(|before| &before.fleet))?;
         let gate = Gate {
             rules: config.rules.clone(),

@@ -58,7 +58,8 @@ pub(super) async fn forward(
     if most.is_some_and(|most| http_body::Body::size_hint(&body).lower() > most) {
         return Err(Problem::TooLarge);
     }
-    let upload = Upload::new(body, most, upstream.settings.timeouts.body_idle);
+    let idle = upstream.settings.timeouts.body_idle;
+    let upload = Upload::new(body, most, idle, || borders.trailers());
     let cookie = affinity_cookie(upstream).and_then(|name| brought(&parts.headers, name));
     let lead = Lead { key: key(upstream, affinity, client), cookie: cookie.as_deref() };
     let ours = parts.extensions.remove::<OnUpgrade>();

@@ -4,15 +4,19 @@
 mod cookies;
 mod forwarded;
 mod hop;
+mod tokens;
+
+use std::sync::Arc;
 
 use cloakroom::TrustedProxies;
-use http::header::{COOKIE, SET_COOKIE, VIA};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 pub(crate) use cookies::OwnCookies;
 pub(super) use forwarded::Client;
 use hop::without_hops;
 pub(super) use hop::{TRAILERS, Wish, wish};
+pub(crate) use tokens::TokenHeaders;
 
 /// What upstreams believe of a request's way here; names that no client sets.
 const WAY: [&str; 10] = [
@@ -28,14 +32,26 @@ const WAY: [&str; 10] = [
     "x-rewrite-url",
 ];
 
+/// Begins many more such names. Some that proxies set are of no concern to the gateway, such as a
+/// client's certificate: from a proxy that is trusted they are passed on.
+const MORE_OF_THE_WAY: &[u8] = b"x-forwarded-";
+
+/// What behind a body would be taken for what stands before it, beside what only the gateway says.
+const NO_TRAILERS: [HeaderName; 5] = [AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE];
+
 /// What only the gateway says, and whom it believes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Borders {
-    identity: Names,
-    way: Names,
+    /// What tells who asks, and the way.
+    ours: Names,
     cookies: OwnCookies,
+    tokens: TokenHeaders,
     proxies: TrustedProxies,
 }
+
+/// What of a request's trailers is not forwarded: some servers read them as headers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TrailerBorder(Names);
 
 impl Borders {
     /// `identity`: the headers that tell services who asks. `cookies`: the gateway's own.
@@ -44,8 +60,19 @@ impl Borders {
         cookies: OwnCookies,
         proxies: TrustedProxies,
     ) -> Self {
-        let identity = Names::new(identity.into_iter().map(HeaderName::as_str));
-        Self { identity, way: Names::new(WAY), cookies, proxies }
+        let ours = Names::new(identity.into_iter().map(HeaderName::as_str).chain(WAY));
+        Self { ours, cookies, tokens: TokenHeaders::default(), proxies }
+    }
+
+    /// With these headers for tokens.
+    #[must_use]
+    pub(crate) fn tokens(self, tokens: TokenHeaders) -> Self {
+        Self { tokens, ..self }
+    }
+
+    /// What of a request's trailers is not forwarded.
+    pub(super) fn trailers(&self) -> TrailerBorder {
+        TrailerBorder(self.ours.clone())
     }
 
     /// Makes the headers of a client's request those that its upstream gets, but for who asks and
@@ -59,7 +86,8 @@ impl Borders {
         let trusted = client.peer.is_some_and(|peer| self.proxies.trust(peer));
         let believed = trusted.then(|| forwarded::Said::take(headers));
         without_hops(headers);
-        self.drop_ours(headers);
+        self.drop_ours(headers, trusted);
+        self.tokens.inbound(headers);
         if headers.contains_key(COOKIE) {
             self.drop_cookies(headers, affinity_cookie);
         }
@@ -68,8 +96,8 @@ impl Borders {
     }
 
     /// Drops what has the name of one of ours, however it is written.
-    fn drop_ours(&self, headers: &mut HeaderMap) {
-        let ours = |name: &&HeaderName| self.identity.has(name) || self.way.has(name);
+    fn drop_ours(&self, headers: &mut HeaderMap, trusted: bool) {
+        let ours = |name: &&HeaderName| self.ours.has(name) || (!trusted && is_of_the_way(name));
         let doomed: Vec<_> = headers.keys().filter(ours).cloned().collect();
         for name in doomed {
             headers.remove(name);
@@ -94,6 +122,7 @@ impl Borders {
     /// Makes the headers of an upstream's response those that the client gets.
     pub(super) fn outbound(&self, headers: &mut HeaderMap, affinity_cookie: Option<&str>) {
         without_hops(headers);
+        self.tokens.outbound(headers);
         if !headers.contains_key(SET_COOKIE) {
             return;
         }
@@ -112,6 +141,25 @@ impl Borders {
     }
 }
 
+impl TrailerBorder {
+    /// Drops it.
+    pub(super) fn drop_ours(&self, trailers: &mut HeaderMap) {
+        without_hops(trailers);
+        let ours = |name: &&HeaderName| {
+            self.0.has(name) || is_of_the_way(name) || NO_TRAILERS.contains(name)
+        };
+        let doomed: Vec<_> = trailers.keys().filter(ours).cloned().collect();
+        for name in doomed {
+            trailers.remove(name);
+        }
+    }
+}
+
+fn is_of_the_way(name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes().iter();
+    name.take(MORE_OF_THE_WAY.len()).map(|byte| folded(*byte)).eq(MORE_OF_THE_WAY.iter().copied())
+}
+
 const fn via(version: Version) -> HeaderValue {
     match version {
         Version::HTTP_2 => HeaderValue::from_static("2.0 cloakroom"),
@@ -123,7 +171,7 @@ const fn via(version: Version) -> HeaderValue {
 /// Names of headers, told apart as those upstreams do that read `_` and `.` as `-`.
 #[derive(Clone, Debug, Default)]
 struct Names {
-    names: Vec<Box<[u8]>>,
+    names: Arc<[Box<[u8]>]>,
     /// A bit for each length that there is: most names are told by it alone.
     lengths: u64,
 }
@@ -131,7 +179,7 @@ struct Names {
 impl Names {
     fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let names = names.into_iter().map(|name| name.bytes().map(folded).collect());
-        let names: Vec<Box<[u8]>> = names.collect();
+        let names: Arc<[Box<[u8]>]> = names.collect();
         let lengths = names.iter().fold(0, |bits, name| bits | bit(name.len()));
         Self { names, lengths }
     }

@@ -22,11 +22,14 @@ pub(super) fn switch(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(None);
     }
-    let (Some(client), Some(_)) = (client, &wish.upgrade) else {
+    let (Some(client), Some(wanted)) = (client, &wish.upgrade) else {
         // Nobody asked for it.
         return Err(Problem::UpstreamAway);
     };
     let protocol = response.headers().get(UPGRADE).cloned().ok_or(Problem::UpstreamAway)?;
+    if !is_one_of(&protocol, wanted) {
+        return Err(Problem::UpstreamAway);
+    }
     let server = hyper::upgrade::on(&mut *response);
     let load = response.body_mut().take_load();
     tokio::spawn(async move {
@@ -38,4 +41,11 @@ pub(super) fn switch(
         drop((load, seat));
     });
     Ok(Some(protocol))
+}
+
+/// Whether a protocol is among those that were asked for. Another could be one by which requests go
+/// past all rules.
+fn is_one_of(protocol: &HeaderValue, wanted: &HeaderValue) -> bool {
+    let mut wanted = wanted.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    wanted.any(|wanted| wanted.eq_ignore_ascii_case(protocol.as_bytes()))
 }

@@ -11,10 +11,10 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use cloakroom::PeerAddr;
-use http::header::{HOST, UPGRADE};
+use http::header::{CONNECTION, HOST, UPGRADE};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -83,7 +83,8 @@ impl<S: Serves> hyper::service::Service<Request<Incoming>> for Front<S> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        if self.tape.as_ref().is_some_and(|tape| tape.two_lengths(&head)) {
+        let ends = self.tape.as_ref().is_some_and(|tape| tape.two_lengths(&head));
+        if ends {
             head.extensions.insert(TwoLengths);
         }
         if head.headers.contains_key(UPGRADE) {
@@ -99,7 +100,7 @@ impl<S: Serves> hyper::service::Service<Request<Incoming>> for Front<S> {
             false => Body::new(body),
         };
         let answering = self.service.clone().call(Request::from_parts(head, body));
-        Answering { answering, guard: self.busy.as_ref().map(Busy::begin) }
+        Answering { answering, guard: self.busy.as_ref().map(Busy::begin), ends }
     }
 }
 
@@ -165,6 +166,8 @@ pin_project! {
         #[pin]
         answering: F,
         guard: Option<Guard>,
+        // Whether the connection ends with it: nobody can tell where the next request begins.
+        ends: bool,
     }
 }
 
@@ -176,8 +179,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.answering.poll(cx).map_ok(|response| {
+        this.answering.poll(cx).map_ok(|mut response| {
             let guard = this.guard.take();
+            if *this.ends {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             response.map(|body| Tracked { body, guard })
         })
     }

@@ -19,7 +19,7 @@ impl<'r> Target<'r> {
     /// Reads it, or says why the request cannot be meant.
     pub(crate) fn of(request: &'r Parts) -> Result<Self, &'static str> {
         if request.extensions.get::<TwoLengths>().is_some() {
-            return Err("it says its length in two ways");
+            return Err("its length can be read in two ways");
         }
         if request.method == Method::CONNECT {
             return Err("it asks for a tunnel");

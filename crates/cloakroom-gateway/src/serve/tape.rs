@@ -4,6 +4,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http::HeaderMap;
 use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
 
@@ -24,7 +25,7 @@ struct Bytes {
     last: usize,
 }
 
-/// In a request's extensions: its head said its length in two ways.
+/// In a request's extensions: its length can be read in two ways.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TwoLengths;
 
@@ -57,14 +58,24 @@ impl Tape {
         }
     }
 
-    /// Whether a head that has a `Transfer-Encoding` came with a `Content-Length`.
+    /// Whether a request's length can be read in two ways: it has a `Transfer-Encoding` that is not
+    /// just `chunked`, or that came with a `Content-Length`.
     pub(super) fn two_lengths(&self, head: &Parts) -> bool {
-        head.headers.contains_key(TRANSFER_ENCODING) && has_length(&self.bytes().all, head)
+        head.headers.contains_key(TRANSFER_ENCODING)
+            && (!is_just_chunked(&head.headers) || has_length(&self.bytes().all, head))
     }
 
     fn bytes(&self) -> MutexGuard<'_, Bytes> {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the one encoding is `chunked`. hyper looks at the end of a list alone; who does not know
+/// what stands before it may take the body for the next request.
+fn is_just_chunked(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(TRANSFER_ENCODING).into_iter();
+    let first = lines.next().is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    first && lines.next().is_none()
 }
 
 /// Whether any head on the tape that could be this one has a `Content-Length`. Bytes of a body that

@@ -13,4 +13,14 @@ mod serving;
 mod sockets;
 pub(crate) mod support;
 mod upgrades;
+
+mod headers;
+mod limits;
+mod login_attacks;
+mod outage;
+mod paths;
+mod second;
+mod secrets;
+mod smuggling;
 mod way;
+mod wire;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::Stall;
+use crate::proxy::headers::TrailerBorder;
 
 /// Why a request's body was not sent to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -74,17 +75,25 @@ struct Source {
     /// How many bytes may still come.
     left: u64,
     stall: Stall,
+    border: TrailerBorder,
     progress: Arc<Progress>,
 }
 
 impl Upload {
     /// Sends `body`, of which at most so many bytes may come, and each in that time after the last.
-    pub(in crate::proxy) fn new(body: Body, most: Option<u64>, idle: Duration) -> Self {
+    /// `border` says which trailers are left out.
+    pub(in crate::proxy) fn new(
+        body: Body,
+        most: Option<u64>,
+        idle: Duration,
+        border: impl FnOnce() -> TrailerBorder,
+    ) -> Self {
         if body.is_end_stream() {
             return Self::default();
         }
         let (left, stall) = (most.unwrap_or(u64::MAX), Stall::new(idle));
-        Self { source: Some(Source { body, left, stall, progress: Arc::default() }) }
+        let border = border();
+        Self { source: Some(Source { body, left, stall, border, progress: Arc::default() }) }
     }
 
     /// How far it is; `None` where there is no body.
@@ -106,7 +115,12 @@ impl Source {
                 return Poll::Ready(None);
             }
             Some(Err(_)) => return Poll::Ready(Some(Err(self.cut(BROKEN, Cut::Broken)))),
-            Some(Ok(frame)) => frame,
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    self.border.drop_ours(trailers);
+                }
+                frame
+            }
         };
         let length = frame.data_ref().map_or(0, Bytes::len);
         let Some(left) = self.left.checked_sub(u64::try_from(length).unwrap_or(u64::MAX)) else {
