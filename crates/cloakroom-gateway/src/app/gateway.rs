@@ -182,7 +182,8 @@ impl Site {
         let cookies = shared.transport.cookie_names().chain(desk.cookie_names());
         let cookies = OwnCookies::new(cookies.map(str::to_owned).collect(), Vec::new());
         let names = config.identity.names.all();
-        let borders = Borders::new(names, cookies.clone(), proxies.clone());
+        let token_header = shared.cookie.token_header.as_ref();
+        let borders = Borders::new(names, cookies.clone(), token_header, proxies.clone());
         let fleet = Fleet::new(&config.upstreams, borders, before.map(|before| &before.fleet))?;
         let gate = Gate {
             rules: config.rules.clone(),

@@ -4,6 +4,7 @@
 mod cookies;
 mod forwarded;
 mod hop;
+mod tokens;
 
 use cloakroom::TrustedProxies;
 use http::header::{COOKIE, SET_COOKIE, VIA};
@@ -33,19 +34,24 @@ const WAY: [&str; 10] = [
 pub(crate) struct Borders {
     identity: Names,
     way: Names,
+    /// Headers that sessions' tokens travel in, and what travels beside them.
+    tokens: Names,
     cookies: OwnCookies,
     proxies: TrustedProxies,
 }
 
 impl Borders {
     /// `identity`: the headers that tell services who asks. `cookies`: the gateway's own.
+    /// `token_header`: the header that sessions' tokens travel in, beside `Authorization: Bearer`.
     pub(crate) fn new<'n>(
         identity: impl IntoIterator<Item = &'n HeaderName>,
         cookies: OwnCookies,
+        token_header: Option<&HeaderName>,
         proxies: TrustedProxies,
     ) -> Self {
         let identity = Names::new(identity.into_iter().map(HeaderName::as_str));
-        Self { identity, way: Names::new(WAY), cookies, proxies }
+        let tokens = Names::new(tokens::names(token_header));
+        Self { identity, way: Names::new(WAY), tokens, cookies, proxies }
     }
 
     /// Makes the headers of a client's request those that its upstream gets, but for who asks and
@@ -60,6 +66,7 @@ impl Borders {
         let believed = trusted.then(|| forwarded::Said::take(headers));
         without_hops(headers);
         self.drop_ours(headers);
+        tokens::drop_bearers(headers);
         if headers.contains_key(COOKIE) {
             self.drop_cookies(headers, affinity_cookie);
         }
@@ -69,11 +76,11 @@ impl Borders {
 
     /// Drops what has the name of one of ours, however it is written.
     fn drop_ours(&self, headers: &mut HeaderMap) {
-        let ours = |name: &&HeaderName| self.identity.has(name) || self.way.has(name);
-        let doomed: Vec<_> = headers.keys().filter(ours).cloned().collect();
-        for name in doomed {
-            headers.remove(name);
-        }
+        drop_names(headers, |name| self.is_ours(name));
+    }
+
+    fn is_ours(&self, name: &HeaderName) -> bool {
+        self.identity.has(name) || self.way.has(name) || self.tokens.has(name)
     }
 
     fn drop_cookies(&self, headers: &mut HeaderMap, affinity_cookie: Option<&str>) {
@@ -94,6 +101,8 @@ impl Borders {
     /// Makes the headers of an upstream's response those that the client gets.
     pub(super) fn outbound(&self, headers: &mut HeaderMap, affinity_cookie: Option<&str>) {
         without_hops(headers);
+        // No service signs an app in, or out.
+        drop_names(headers, |name| self.tokens.has(name));
         if !headers.contains_key(SET_COOKIE) {
             return;
         }
@@ -109,6 +118,13 @@ impl Borders {
                 headers.append(SET_COOKIE, line);
             }
         }
+    }
+}
+
+fn drop_names(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
+    let doomed: Vec<_> = headers.keys().filter(|name| doomed(name)).cloned().collect();
+    for name in doomed {
+        headers.remove(name);
     }
 }
 

@@ -8,7 +8,8 @@ fn borders(trusted: &[&str]) -> Borders {
     let identity = ["x-user-id", "x-identity"].map(HeaderName::from_static);
     let cookies = OwnCookies::new(vec!["__Host-session".to_owned()], vec!["login-".to_owned()]);
     let proxies = trusted.iter().map(|network| network.parse().unwrap());
-    Borders::new(&identity, cookies, TrustedProxies::new(proxies))
+    let token_header = HeaderName::from_static("x-session");
+    Borders::new(&identity, cookies, Some(&token_header), TrustedProxies::new(proxies))
 }
 
 fn headers(lines: &[(&str, &str)]) -> HeaderMap {
@@ -177,4 +178,38 @@ fn addresses_are_written_as_everybody_writes_them() {
         borders(&[]).inbound(&mut headers, &client, None);
         assert_eq!(all(&headers, "x-forwarded-for"), [address]);
     }
+}
+
+/// As long, and of the same letters, as tokens are.
+fn token() -> String {
+    "A".repeat(48)
+}
+
+#[test]
+fn a_sessions_token_reaches_no_service() {
+    assert!(cloakroom::Token::parse(token().as_bytes()).is_some());
+    for name in ["X-Session", "x_session", "X-Session-Token", "Cloakroom-Version"] {
+        let headers = inbound(&borders(&[]), &[(name, "7"), ("x-sessions", "kept")], false);
+        assert!(!headers.values().any(|value| value == "7"), "{name}");
+        assert_eq!(all(&headers, "x-sessions"), ["kept"]);
+    }
+    let bearer = format!("Bearer {}", token());
+    let lines = [
+        ("authorization", bearer.as_str()),
+        ("authorization", &bearer.replace("Bearer ", "bEARER  ")),
+        ("authorization", "Bearer of.another.kind"),
+        ("authorization", "Basic YTpi"),
+    ];
+    let headers = inbound(&borders(&[]), &lines, false);
+    assert_eq!(all(&headers, "authorization"), ["Bearer of.another.kind", "Basic YTpi"]);
+    let headers = inbound(&borders(&[]), &lines[..1], false);
+    assert!(!headers.contains_key("authorization"));
+}
+
+#[test]
+fn no_service_gives_a_client_a_token() {
+    let lines = [("x-session", "a"), ("x-session-token", ""), ("cloakroom-version", "9")];
+    let mut headers = headers(&[&lines[..], &[("x-user-id", "the service's to say")]].concat());
+    borders(&[]).outbound(&mut headers, None);
+    assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-user-id"]);
 }

@@ -66,7 +66,7 @@ pub(super) fn gateway_with(settings: UpstreamSettings, limits: Limits) -> Gatewa
     let upstream = Arc::new(Upstream::new(settings, None).unwrap());
     let identity = HeaderName::from_static("x-user-id");
     let own = OwnCookies::new(vec!["session".to_owned()], Vec::new());
-    let borders = Arc::new(Borders::new([&identity], own, Default::default()));
+    let borders = Arc::new(Borders::new([&identity], own, None, Default::default()));
     let forwarding = Arc::clone(&upstream);
     let service = tower::service_fn(move |request: Request<Body>| {
         let (upstream, borders) = (Arc::clone(&forwarding), Arc::clone(&borders));
