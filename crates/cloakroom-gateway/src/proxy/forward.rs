@@ -50,7 +50,7 @@ struct Going {
 /// Forwards a request, and completes with the head of its response.
 pub(super) async fn forward(
     upstream: &Upstream,
-    borders: &Borders,
+    borders: &Arc<Borders>,
     errand: Errand<'_>,
 ) -> Result<Response<Body>, Problem> {
     let Errand { path, request, identity, affinity, client, https } = errand;
@@ -59,7 +59,7 @@ pub(super) async fn forward(
     if most.is_some_and(|most| http_body::Body::size_hint(&body).lower() > most) {
         return Err(Problem::TooLarge);
     }
-    let upload = Upload::new(body, most, upstream.settings.timeouts.body_idle);
+    let upload = Upload::new(body, borders, most, upstream.settings.timeouts.body_idle);
     let cookie = affinity_cookie(upstream).and_then(|name| brought(&parts.headers, name));
     let lead = Lead { key: key(upstream, affinity, client), cookie: cookie.as_deref() };
     let ours = parts.extensions.remove::<OnUpgrade>();

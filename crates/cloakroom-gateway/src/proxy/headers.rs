@@ -5,9 +5,10 @@ mod cookies;
 mod forwarded;
 mod hop;
 mod tokens;
+mod trailers;
 
 use cloakroom::TrustedProxies;
-use http::header::{COOKIE, SET_COOKIE, VIA};
+use http::header::{COOKIE, SET_COOKIE, TRAILER, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 pub(crate) use cookies::OwnCookies;
@@ -67,6 +68,9 @@ impl Borders {
         without_hops(headers);
         self.drop_ours(headers);
         tokens::drop_bearers(headers);
+        if headers.contains_key(TRAILER) {
+            trailers::announce(headers, |name| self.may_trail(name));
+        }
         if headers.contains_key(COOKIE) {
             self.drop_cookies(headers, affinity_cookie);
         }
@@ -81,6 +85,16 @@ impl Borders {
 
     fn is_ours(&self, name: &HeaderName) -> bool {
         self.identity.has(name) || self.way.has(name) || self.tokens.has(name)
+    }
+
+    /// Makes the trailers of a client's request those that its upstream gets: many upstreams read
+    /// them as headers.
+    pub(super) fn inbound_trailers(&self, trailers: &mut HeaderMap) {
+        drop_names(trailers, |name| !self.may_trail(name));
+    }
+
+    fn may_trail(&self, name: &HeaderName) -> bool {
+        !self.is_ours(name) && !trailers::is_of_a_head(name)
     }
 
     fn drop_cookies(&self, headers: &mut HeaderMap, affinity_cookie: Option<&str>) {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::Stall;
+use crate::proxy::Borders;
 
 /// Why a request's body was not sent to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -71,6 +72,8 @@ pub(in crate::proxy) struct Upload {
 #[derive(Debug)]
 struct Source {
     body: Body,
+    /// Says which trailers may pass.
+    borders: Arc<Borders>,
     /// How many bytes may still come.
     left: u64,
     stall: Stall,
@@ -79,12 +82,18 @@ struct Source {
 
 impl Upload {
     /// Sends `body`, of which at most so many bytes may come, and each in that time after the last.
-    pub(in crate::proxy) fn new(body: Body, most: Option<u64>, idle: Duration) -> Self {
+    pub(in crate::proxy) fn new(
+        body: Body,
+        borders: &Arc<Borders>,
+        most: Option<u64>,
+        idle: Duration,
+    ) -> Self {
         if body.is_end_stream() {
             return Self::default();
         }
         let (left, stall) = (most.unwrap_or(u64::MAX), Stall::new(idle));
-        Self { source: Some(Source { body, left, stall, progress: Arc::default() }) }
+        let borders = Arc::clone(borders);
+        Self { source: Some(Source { body, borders, left, stall, progress: Arc::default() }) }
     }
 
     /// How far it is; `None` where there is no body.
@@ -107,6 +116,13 @@ impl Source {
             }
             Some(Err(_)) => return Poll::Ready(Some(Err(self.cut(BROKEN, Cut::Broken)))),
             Some(Ok(frame)) => frame,
+        };
+        let frame = match frame.into_trailers() {
+            Ok(mut trailers) => {
+                self.borders.inbound_trailers(&mut trailers);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
         };
         let length = frame.data_ref().map_or(0, Bytes::len);
         let Some(left) = self.left.checked_sub(u64::try_from(length).unwrap_or(u64::MAX)) else {

@@ -213,3 +213,16 @@ fn no_service_gives_a_client_a_token() {
     borders(&[]).outbound(&mut headers, None);
     assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-user-id"]);
 }
+
+#[test]
+fn what_only_a_head_says_does_not_trail() {
+    let names = "grpc-status, X-User-Id, x_user.id, X-Forwarded-For, x-session, cookie, te, x-sum";
+    let announced = inbound(&borders(&[]), &[("trailer", names), ("trailer", "x_identity")], false);
+    assert_eq!(all(&announced, "trailer"), ["grpc-status, x-sum"]);
+    let none = inbound(&borders(&[]), &[("trailer", "x-user-id")], false);
+    assert!(!none.contains_key("trailer"));
+    let lines: Vec<_> = names.split(", ").map(|name| (name, "a")).collect();
+    let mut trailers = headers(&lines);
+    borders(&[]).inbound_trailers(&mut trailers);
+    assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status", "x-sum"]);
+}

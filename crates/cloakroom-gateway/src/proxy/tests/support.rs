@@ -82,7 +82,11 @@ pub(super) fn gateway_with(settings: UpstreamSettings, limits: Limits) -> Gatewa
     Gateway { address, ready, upstream, stop: Some(stop), serving }
 }
 
-async fn answer(upstream: &Upstream, borders: &Borders, request: Request<Body>) -> Response<Body> {
+async fn answer(
+    upstream: &Upstream,
+    borders: &Arc<Borders>,
+    request: Request<Body>,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let target = Target::of(&parts).map(drop);
     let request = Request::from_parts(parts, body);
