@@ -95,6 +95,9 @@ impl Gate {
         if path.as_str().starts_with(OWN) {
             return Err(Problem::NotFound);
         }
+        if self.rules.misspells(head.method) {
+            return Err(Problem::BadRequest("its method is written in the wrong case"));
+        }
         let address = self.proxies.address(head);
         let asked = Asked { method: head.method, host, path: &path, address };
         let rule = self.rules.first(&asked).ok_or(Problem::Denied)?;

@@ -16,8 +16,9 @@ pub(super) use forwarded::Client;
 use hop::without_hops;
 pub(super) use hop::{TRAILERS, Wish, wish};
 
-/// What upstreams believe of a request's way here; names that no client sets.
-const WAY: [&str; 10] = [
+/// What upstreams believe of a request's way here, or take for its method or address in the place of
+/// those that rules have seen; names that no client sets.
+const WAY: [&str; 13] = [
     "forwarded",
     "x-forwarded-for",
     "x-forwarded-host",
@@ -25,6 +26,9 @@ const WAY: [&str; 10] = [
     "x-forwarded-prefix",
     "x-forwarded-proto",
     "x-forwarded-server",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
     "x-original-url",
     "x-real-ip",
     "x-rewrite-url",

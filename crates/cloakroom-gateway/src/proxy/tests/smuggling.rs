@@ -18,6 +18,8 @@ async fn what_cannot_be_meant_is_refused_and_never_forwarded() {
         "GET http://user@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
         "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+        "get / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "Post / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\tc\r\n\r\n",
