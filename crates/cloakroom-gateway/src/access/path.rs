@@ -48,6 +48,11 @@ const ENCODED_SLASH: BadPath = BadPath("the path has an encoded slash (%2F) in i
 const NOT_ASCII: BadPath = BadPath("the path has a character in it that has to be encoded");
 const NOT_OF_A_PATH: BadPath = BadPath("the path has a # or a ? in it that is not encoded");
 const ABOVE_THE_ROOT: BadPath = BadPath("the path leads above the root");
+const OVERLONG: BadPath =
+    BadPath("the path has an octet (%C0, %C1) in it that no text has, but that can hide a slash");
+const DROPPED_AT_THE_END: BadPath =
+    BadPath("the path has a name that ends in a dot or a blank, which Windows drops");
+const STREAM: BadPath = BadPath("the path has a name with :$ in it, which Windows reads as less");
 const ENCODED_SEMICOLON: BadPath = BadPath("the path has an encoded semicolon (%3B) in it");
 
 impl Path {
@@ -77,6 +82,9 @@ impl Path {
         };
         let mut path = Self { text, matched: None };
         path.matched = meaning(path.as_str(), folding).map(Arc::from);
+        if folding == Folding::Fold {
+            names_of_windows(path.matched())?;
+        }
         Ok(path)
     }
 
@@ -184,6 +192,20 @@ fn canonical(raw: &str) -> Result<String, BadPath> {
     Ok(made)
 }
 
+/// Refuses names that file systems which fold case, Windows' above all, take for shorter ones:
+/// `internal.`, `internal `, `internal::$DATA`.
+fn names_of_windows(octets: &[u8]) -> Result<(), BadPath> {
+    for name in octets.split(|octet| *octet == b'/') {
+        if matches!(name.last(), Some(b'.' | b' ')) {
+            return Err(DROPPED_AT_THE_END);
+        }
+        if name.windows(2).any(|two| two == b":$") {
+            return Err(STREAM);
+        }
+    }
+    Ok(())
+}
+
 /// Writes a segment in its one spelling, without its parameters, which have to be sound too.
 fn spell(segment: &str, made: &mut String) -> Result<(), BadPath> {
     let mut rest = segment.as_bytes();
@@ -228,6 +250,7 @@ impl Octet {
             // A service that decodes before it takes parameters away would see a shorter name.
             (b';', true) => Err(ENCODED_SEMICOLON),
             (b'#' | b'?', false) => Err(NOT_OF_A_PATH),
+            (0xc0 | 0xc1, true) => Err(OVERLONG),
             (0x80.., false) => Err(NOT_ASCII),
             _ => Ok(()),
         }
@@ -315,7 +338,6 @@ mod tests {
             ("/%252e%252e/internal", "/%252e%252e/internal"),
             ("/%2524", "/%2524"),
             ("/a%24b/$", "/a%24b/$"),
-            ("/%c0%ae%c0%ae/%c0%af", "/%C0%AE%C0%AE/%C0%AF"),
             ("/%ff%fe", "/%FF%FE"),
             ("/a|b/{c}/[d]/\"<^>`", "/a%7Cb/%7Bc%7D/%5Bd%5D/%22%3C%5E%3E%60"),
             ("/a%20b/%3F/%23", "/a%20b/%3F/%23"),
@@ -356,6 +378,9 @@ mod tests {
             ("/../internal", ABOVE_THE_ROOT),
             ("/a/../../internal", ABOVE_THE_ROOT),
             ("/%2e%2e", ABOVE_THE_ROOT),
+            ("/%c0%ae%c0%ae/internal", OVERLONG),
+            ("/a%C0%AFb", OVERLONG),
+            ("/a;%c1%9c", OVERLONG),
             ("/a/..%3B/internal", ENCODED_SEMICOLON),
             ("/internal%3bx", ENCODED_SEMICOLON),
             ("/a;%3b", ENCODED_SEMICOLON),
@@ -389,6 +414,28 @@ mod tests {
         assert_eq!(path.as_str(), "/Internal", "the client's case is forwarded");
         let broken = Path::parse("/%C3X%ff", Folding::Fold).unwrap();
         assert_eq!(broken.matched(), b"/\xc3x\xff");
+    }
+
+    #[test]
+    fn where_case_is_folded_names_that_windows_shortens_are_refused() {
+        for (raw, expected) in [
+            ("/internal.", DROPPED_AT_THE_END),
+            ("/internal../x", DROPPED_AT_THE_END),
+            ("/internal%2e", DROPPED_AT_THE_END),
+            ("/internal%20", DROPPED_AT_THE_END),
+            ("/internal.%20/", DROPPED_AT_THE_END),
+            ("/internal.;x/y", DROPPED_AT_THE_END),
+            ("/...", DROPPED_AT_THE_END),
+            ("/internal::$DATA", STREAM),
+            ("/internal%3a%3A%24data", STREAM),
+            ("/internal:$I30:$INDEX_ALLOCATION/x", STREAM),
+        ] {
+            assert_eq!(Path::parse(raw, Folding::Fold), Err(expected), "{raw}");
+            assert!(Path::parse(raw, Folding::Exact).is_ok(), "{raw}");
+        }
+        for raw in ["/a.b/.c", "/a%20b", "/a:b", "/a$", "/a/.", "/"] {
+            assert!(Path::parse(raw, Folding::Fold).is_ok(), "{raw}");
+        }
     }
 
     #[test]
