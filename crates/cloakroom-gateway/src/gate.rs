@@ -8,9 +8,9 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use cloakroom::{Head, Session, TrustedProxies};
-use http::header::SET_COOKIE;
+use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 
 pub(crate) use keeper::{Gatekeeper, OWN, Passing};
 
@@ -21,6 +21,10 @@ use crate::pages::Problem;
 use crate::proxy::{Fleet, Order, OwnCookies};
 use crate::serve::Target;
 use crate::visitor::Visitor;
+
+/// What shared caches heed before `Cache-Control` (RFC 9213).
+const FOR_SHARED_CACHES: [HeaderName; 2] =
+    [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
 
 /// What requests meet: one configuration, put together.
 #[derive(Debug)]
@@ -131,9 +135,41 @@ impl Gate {
     }
 }
 
-/// Sets cookies on a response.
+/// Sets cookies on a response, which no cache may then give to anybody else.
 fn set(response: &mut Response<Body>, cookies: Vec<HeaderValue>) {
+    if cookies.is_empty() {
+        return;
+    }
+    let headers = response.headers_mut();
+    for name in FOR_SHARED_CACHES {
+        headers.remove(name);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     for cookie in cookies {
-        response.headers_mut().append(SET_COOKIE, cookie);
+        headers.append(SET_COOKIE, cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_with_a_cookie_of_ours_is_in_no_cache() {
+        let cached = || {
+            let response = Response::builder().header("cache-control", "public, max-age=60");
+            let response = response.header("cdn-cache-control", "max-age=60");
+            let response = response.header("surrogate-control", "max-age=60");
+            response.header("set-cookie", "theme=dark").body(Body::empty()).unwrap()
+        };
+        let mut response = cached();
+        set(&mut response, Vec::new());
+        assert_eq!(response.headers(), cached().headers(), "it is the service's to say");
+        set(&mut response, vec![HeaderValue::from_static("visitor=1")]);
+        let headers = response.headers();
+        assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
+        let caches = headers.get_all("cache-control").iter().collect::<Vec<_>>();
+        assert_eq!(caches, ["private, no-store"]);
+        assert!(FOR_SHARED_CACHES.iter().all(|name| !headers.contains_key(name)));
     }
 }
