@@ -2,6 +2,7 @@
 //! session is opened where that makes a difference, and what may pass is forwarded.
 
 mod ask;
+mod body;
 mod keeper;
 
 use std::net::IpAddr;
