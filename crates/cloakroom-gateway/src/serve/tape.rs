@@ -91,7 +91,7 @@ impl Bytes {
 /// look like this very head count as one: that can refuse a request, and let none through.
 fn has_length(tape: &[u8], method: &[u8]) -> bool {
     let mut open = false;
-    for line in tape.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end) {
+    for line in tape.split(|byte| *byte == b'\n').map(bare) {
         match open {
             true if is_length(line) => return true,
             true => open = !line.is_empty(),
@@ -107,12 +107,16 @@ fn end_of_head(tape: &[u8], method: &[u8]) -> usize {
     for line in tape.split_inclusive(|byte| *byte == b'\n') {
         end += line.len();
         match open {
-            true if line.trim_ascii_end().is_empty() => return end,
+            true if matches!(line, b"\n" | b"\r\n") => return end,
             true => {}
             false => open = begins(line, method),
         }
     }
     0
+}
+
+fn bare(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 fn is_length(line: &[u8]) -> bool {
