@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use cloakroom::{Head, Session, TrustedProxies};
-use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::header::{CACHE_CONTROL, SET_COOKIE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
 
@@ -19,7 +19,7 @@ use crate::access::{Asked, BadPath, Folding, Path, Permit, Rule, Rules, Verdict}
 use crate::identity::Teller;
 use crate::login::{Desk, Recognised};
 use crate::pages::Problem;
-use crate::proxy::{Fleet, Order, OwnCookies};
+use crate::proxy::{Fleet, Order, OwnCookies, Vigil};
 use crate::serve::Target;
 use crate::visitor::Visitor;
 
@@ -55,6 +55,8 @@ struct Pass {
     permit: Permit,
     visitor: Visitor,
     address: Option<IpAddr>,
+    /// What an upgraded connection ends with.
+    vigil: Option<Vigil>,
     /// Cookies to set where the request is served.
     cookies: Vec<HeaderValue>,
 }
@@ -65,7 +67,7 @@ impl Gate {
         let (parts, body) = request.into_parts();
         let host = self.host(&parts)?;
         let judged = self.judge(Head::from(&parts), &host).await?;
-        let Pass { permit, visitor, address, cookies } = match judged {
+        let Pass { permit, visitor, address, vigil, cookies } = match judged {
             Judged::Passes(pass) => *pass,
             Judged::SignsIn(response) => return Ok(response),
         };
@@ -77,6 +79,7 @@ impl Gate {
             request: Request::from_parts(parts, body),
             client: address,
             https,
+            vigil,
         };
         let mut response = self.fleet.forward(order).await?;
         set(&mut response, cookies);
@@ -111,7 +114,8 @@ impl Gate {
         let Recognised { visitor, cookies } = known;
         match rule.judge(&asked, &visitor) {
             Verdict::Permit(permit) => {
-                Ok(Judged::Passes(Box::new(Pass { permit, visitor, address, cookies })))
+                let vigil = vigil(head, rule, session.as_ref());
+                Ok(Judged::Passes(Box::new(Pass { permit, visitor, address, vigil, cookies })))
             }
             Verdict::SignIn => self.desk.sign_in_first(head).await.map(Judged::SignsIn),
             Verdict::RoleMissing => Err(Problem::RoleMissing),
@@ -134,6 +138,12 @@ impl Gate {
             },
         }
     }
+}
+
+/// What a connection that goes on with another protocol ends with: the login that its rule asks for.
+fn vigil(head: Head<'_>, rule: &Rule, session: Option<&Session>) -> Option<Vigil> {
+    let asked = rule.asks_who() && head.headers.contains_key(UPGRADE);
+    session.filter(|_| asked)?.live().map(Vigil::new)
 }
 
 /// Sets cookies on a response, which no cache may then give to anybody else.
