@@ -27,9 +27,8 @@ impl Rules {
     /// that rule by, and a service could take it for the same.
     pub(crate) fn misspells(&self, method: &Method) -> bool {
         let lower = method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
-        let differs = |ours: &Method| {
-            ours != method && ours.as_str().eq_ignore_ascii_case(method.as_str())
-        };
+        let differs =
+            |ours: &Method| ours != method && ours.as_str().eq_ignore_ascii_case(method.as_str());
         lower && self.rules.iter().any(|rule| rule.methods.iter().any(differs))
     }
 

@@ -25,7 +25,7 @@ async fn whole_within(within: Duration, request: Request<Body>) -> Result<Reques
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    if usize::try_from(body.size_hint().lower()).map_or(true, |least| least > MOST) {
+    if body.size_hint().lower() > MOST as u64 {
         return Err(Problem::TooLarge);
     }
     let bytes = timeout(within, read(body)).await.map_err(|_| Problem::TooSlow)??;
@@ -42,7 +42,7 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream::{self, StreamExt};
+    use futures_util::stream;
 
     use super::*;
 
@@ -60,11 +60,11 @@ mod tests {
         const SOON: Duration = Duration::from_millis(50);
         let never = stream::pending::<Result<Bytes, axum::Error>>();
         assert_eq!(within(SOON, Body::from_stream(never)).await, Err(Problem::TooSlow));
-        let drops = stream::unfold((), async |()| {
+        let drops = stream::unfold((), |()| async {
             tokio::time::sleep(SOON / 5).await;
             Some((Ok::<_, axum::Error>("a"), ()))
         });
-        let dripping = Body::from_stream(drops.boxed());
+        let dripping = Body::from_stream(drops);
         assert_eq!(within(SOON, dripping).await, Err(Problem::TooSlow));
     }
 

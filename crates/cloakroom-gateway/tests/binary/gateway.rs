@@ -2,6 +2,7 @@
 
 mod forward_auth;
 mod fronts;
+mod mended;
 pub(crate) mod origin;
 pub(crate) mod support;
 

@@ -104,8 +104,7 @@ async fn it_ends_with_the_login_that_let_it_in() {
 #[tokio::test]
 async fn it_ends_when_nothing_moves_any_more() {
     let timeouts = Timeouts { upgraded_idle: Duration::from_millis(50), ..Timeouts::default() };
-    let gateway =
-        gateway(UpstreamSettings { timeouts, ..settings(&[returning().await]) });
+    let gateway = gateway(UpstreamSettings { timeouts, ..settings(&[returning().await]) });
     let mut stream = gateway.connect().await;
     stream.write_all(ASKING.as_bytes()).await.unwrap();
     soon(read_until(&mut stream, b"\r\n\r\n")).await.unwrap();
