@@ -26,6 +26,7 @@ pub(crate) fn holds(bytes: &[u8]) {
         let seen = decoded(text);
         assert_eq!(resolved(&seen), seen, "a service ends elsewhere");
         assert!(!seen.iter().any(u8::is_ascii_control), "a control character is forwarded");
+        assert!(!seen.contains(&b';'), "a service can cut a name short");
         decided_alike(&path, &seen, folding);
     }
 }

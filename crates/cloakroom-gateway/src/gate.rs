@@ -2,15 +2,16 @@
 //! session is opened where that makes a difference, and what may pass is forwarded.
 
 mod ask;
+mod body;
 mod keeper;
 
 use std::net::IpAddr;
 
 use axum::body::Body;
 use cloakroom::{Head, Session, TrustedProxies};
-use http::header::SET_COOKIE;
+use http::header::{CACHE_CONTROL, SET_COOKIE, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 
 pub(crate) use keeper::{Gatekeeper, OWN, Passing};
 
@@ -18,9 +19,13 @@ use crate::access::{Asked, BadPath, Folding, Path, Permit, Rule, Rules, Verdict}
 use crate::identity::Teller;
 use crate::login::{Desk, Recognised};
 use crate::pages::Problem;
-use crate::proxy::{Fleet, Order, OwnCookies};
+use crate::proxy::{Fleet, Order, OwnCookies, Vigil};
 use crate::serve::Target;
 use crate::visitor::Visitor;
+
+/// What shared caches heed before `Cache-Control` (RFC 9213).
+const FOR_SHARED_CACHES: [HeaderName; 2] =
+    [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
 
 /// What requests meet: one configuration, put together.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ struct Pass {
     permit: Permit,
     visitor: Visitor,
     address: Option<IpAddr>,
+    /// What an upgraded connection ends with.
+    vigil: Option<Vigil>,
     /// Cookies to set where the request is served.
     cookies: Vec<HeaderValue>,
 }
@@ -60,7 +67,7 @@ impl Gate {
         let (parts, body) = request.into_parts();
         let host = self.host(&parts)?;
         let judged = self.judge(Head::from(&parts), &host).await?;
-        let Pass { permit, visitor, address, cookies } = match judged {
+        let Pass { permit, visitor, address, vigil, cookies } = match judged {
             Judged::Passes(pass) => *pass,
             Judged::SignsIn(response) => return Ok(response),
         };
@@ -72,6 +79,7 @@ impl Gate {
             request: Request::from_parts(parts, body),
             client: address,
             https,
+            vigil,
         };
         let mut response = self.fleet.forward(order).await?;
         set(&mut response, cookies);
@@ -95,6 +103,9 @@ impl Gate {
         if path.as_str().starts_with(OWN) {
             return Err(Problem::NotFound);
         }
+        if self.rules.misspells(head.method) {
+            return Err(Problem::BadRequest("its method is written in the wrong case"));
+        }
         let address = self.proxies.address(head);
         let asked = Asked { method: head.method, host, path: &path, address };
         let rule = self.rules.first(&asked).ok_or(Problem::Denied)?;
@@ -103,7 +114,8 @@ impl Gate {
         let Recognised { visitor, cookies } = known;
         match rule.judge(&asked, &visitor) {
             Verdict::Permit(permit) => {
-                Ok(Judged::Passes(Box::new(Pass { permit, visitor, address, cookies })))
+                let vigil = vigil(head, rule, session.as_ref());
+                Ok(Judged::Passes(Box::new(Pass { permit, visitor, address, vigil, cookies })))
             }
             Verdict::SignIn => self.desk.sign_in_first(head).await.map(Judged::SignsIn),
             Verdict::RoleMissing => Err(Problem::RoleMissing),
@@ -128,9 +140,47 @@ impl Gate {
     }
 }
 
-/// Sets cookies on a response.
+/// What a connection that goes on with another protocol ends with: the login that its rule asks for.
+fn vigil(head: Head<'_>, rule: &Rule, session: Option<&Session>) -> Option<Vigil> {
+    let asked = rule.asks_who() && head.headers.contains_key(UPGRADE);
+    session.filter(|_| asked)?.live().map(Vigil::new)
+}
+
+/// Sets cookies on a response, which no cache may then give to anybody else.
 fn set(response: &mut Response<Body>, cookies: Vec<HeaderValue>) {
+    if cookies.is_empty() {
+        return;
+    }
+    let headers = response.headers_mut();
+    for name in FOR_SHARED_CACHES {
+        headers.remove(name);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     for cookie in cookies {
-        response.headers_mut().append(SET_COOKIE, cookie);
+        headers.append(SET_COOKIE, cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_with_a_cookie_of_ours_is_in_no_cache() {
+        let cached = || {
+            let response = Response::builder().header("cache-control", "public, max-age=60");
+            let response = response.header("cdn-cache-control", "max-age=60");
+            let response = response.header("surrogate-control", "max-age=60");
+            response.header("set-cookie", "theme=dark").body(Body::empty()).unwrap()
+        };
+        let mut response = cached();
+        set(&mut response, Vec::new());
+        assert_eq!(response.headers(), cached().headers(), "it is the service's to say");
+        set(&mut response, vec![HeaderValue::from_static("visitor=1")]);
+        let headers = response.headers();
+        assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
+        let caches = headers.get_all("cache-control").iter().collect::<Vec<_>>();
+        assert_eq!(caches, ["private, no-store"]);
+        assert!(FOR_SHARED_CACHES.iter().all(|name| !headers.contains_key(name)));
     }
 }

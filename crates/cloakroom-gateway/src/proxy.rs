@@ -19,6 +19,7 @@ pub(crate) use headers::{Borders, OwnCookies, TokenHeaders};
 pub(crate) use settings::{
     Balance, HealthCheck, Scheme, ServerSettings, Timeouts, UpstreamSettings,
 };
+pub(crate) use upgrade::Vigil;
 
 #[cfg(test)]
 mod tests;

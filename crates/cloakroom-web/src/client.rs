@@ -121,18 +121,19 @@ impl TrustedProxies {
     }
 
     /// The client's address: of the chain of proxies, from this end on, the first that is not
-    /// trusted. `None` where nothing says who the peer is.
+    /// trusted. `None` where nothing says who the peer is, and where a trusted proxy names a client
+    /// that is no address: a stranger must not count as that proxy itself.
     pub fn address(&self, head: Head<'_>) -> Option<IpAddr> {
         let mut address = peer(head)?;
         let lines = head.headers.get_all(FORWARDED_FOR).into_iter();
         // Cut as bytes: one hop that is no text hides neither its line nor those that follow it.
         let mut hops = lines.rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         while self.trust(address) {
-            // What stands before a hop that cannot be read may be anybody's.
-            let Some(hop) = hops.next().and_then(parse) else {
+            let Some(hop) = hops.next() else {
                 break;
             };
-            address = hop;
+            // What stands before a hop that cannot be read may be anybody's.
+            address = parse(hop)?;
         }
         Some(address)
     }
@@ -148,11 +149,18 @@ impl TrustedProxies {
     }
 }
 
-/// An address, with a port or without.
+/// An address, with a port or without. One with a zone is another machine's to understand.
 fn parse(hop: &[u8]) -> Option<IpAddr> {
     let hop = str::from_utf8(hop).ok()?.trim();
+    if hop.contains('%') {
+        return None;
+    }
+    let bare = match hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')) {
+        Some(inside) => inside.parse().ok().map(IpAddr::V6),
+        None => hop.parse().ok(),
+    };
     let with_port = || Some(hop.parse::<SocketAddr>().ok()?.ip());
-    Some(hop.parse().ok().or_else(with_port)?.to_canonical())
+    Some(bare.or_else(with_port)?.to_canonical())
 }
 
 fn peer(head: Head<'_>) -> Option<IpAddr> {
@@ -231,21 +239,30 @@ mod tests {
         assert_eq!(of(&["10.0.0.0/8"], "10.0.0.1", &chain).unwrap(), "203.0.113.9");
         assert_eq!(of(&["10.0.0.0/8"], "198.51.100.1", &chain).unwrap(), "198.51.100.1");
         assert_eq!(of(&[], "10.0.0.1", &chain).unwrap(), "10.0.0.1");
-        let broken = [("x-forwarded-for", "203.0.113.9, unknown")];
-        assert_eq!(of(&["10.0.0.0/8"], "10.0.0.1", &broken).unwrap(), "10.0.0.1");
-        let ports = [("x-forwarded-for", "[2001:db8::1]:443")];
-        assert_eq!(of(&["10.0.0.0/8"], "10.0.0.1", &ports).unwrap(), "2001:db8::1");
+        assert_eq!(of(&["10.0.0.0/8"], "10.0.0.1", &[]).unwrap(), "10.0.0.1");
+        for hop in ["[2001:db8::1]:443", "[2001:db8::1]", "2001:db8::1", "10.0.0.3, 2001:db8::1"] {
+            let chain = [("x-forwarded-for", hop)];
+            assert_eq!(of(&["10.0.0.0/8"], "10.0.0.1", &chain).unwrap(), "2001:db8::1", "{hop}");
+        }
         let nobody = Request::new(());
         assert_eq!(proxies(&["0.0.0.0/0"]).address(Head::from(&nobody)), None);
     }
 
     #[test]
-    fn nothing_before_an_unreadable_hop_is_believed() {
+    fn an_unreadable_hop_is_nobody_and_neither_believed_nor_passed_over() {
+        // A rule for the proxies' own network, as `allow_from` of the gateway, must not let in whom
+        // a proxy could not name; so it is not that proxy's address that stands for them.
         for (lines, expected) in [
-            (&[&b"6.6.6.6"[..], b"\xff"][..], "10.0.0.1"),
-            (&[b"6.6.6.6", b"\xff, 10.0.0.2"], "10.0.0.2"),
-            (&[b"6.6.6.6", b"\xff, 203.0.113.9"], "203.0.113.9"),
-            (&[b"6.6.6.6", b""], "10.0.0.1"),
+            (&[&b"6.6.6.6"[..], b"\xff"][..], None),
+            (&[b"6.6.6.6", b"\xff, 10.0.0.2"], None),
+            (&[b"6.6.6.6", b"\xff, 203.0.113.9"], Some("203.0.113.9")),
+            (&[b"6.6.6.6", b""], None),
+            (&[b"6.6.6.6, unknown"], None),
+            (&[b"6.6.6.6, _hidden, 10.0.0.2"], None),
+            (&[b"fe80::1%eth0"], None),
+            (&[b"[fe80::1%1]:80"], None),
+            (&[b"[10.0.0.9]"], None),
+            (&[b"[::1"], None),
         ] {
             let mut request = from_peer("10.0.0.1", &[]);
             for line in lines {
@@ -253,7 +270,7 @@ mod tests {
                 request.headers_mut().append(FORWARDED_FOR, line);
             }
             let found = proxies(&["10.0.0.0/8"]).address(Head::from(&request));
-            assert_eq!(found, Some(address(expected)), "{lines:?}");
+            assert_eq!(found, expected.map(address), "{lines:?}");
         }
     }
 

@@ -48,8 +48,12 @@ const ENCODED_SLASH: BadPath = BadPath("the path has an encoded slash (%2F) in i
 const NOT_ASCII: BadPath = BadPath("the path has a character in it that has to be encoded");
 const NOT_OF_A_PATH: BadPath = BadPath("the path has a # or a ? in it that is not encoded");
 const ABOVE_THE_ROOT: BadPath = BadPath("the path leads above the root");
-const DOTS_AND_PARAMETERS: BadPath =
-    BadPath("the path has a . or .. with an encoded semicolon (%3B) behind it");
+const OVERLONG: BadPath =
+    BadPath("the path has an octet (%C0, %C1) in it that no text has, but that can hide a slash");
+const DROPPED_AT_THE_END: BadPath =
+    BadPath("the path has a name that ends in a dot or a blank, which Windows drops");
+const STREAM: BadPath = BadPath("the path has a name with :$ in it, which Windows reads as less");
+const ENCODED_SEMICOLON: BadPath = BadPath("the path has an encoded semicolon (%3B) in it");
 
 impl Path {
     /// Reads the path of a request's target. Nothing is copied of one that is in its one spelling.
@@ -78,6 +82,9 @@ impl Path {
         };
         let mut path = Self { text, matched: None };
         path.matched = meaning(path.as_str(), folding).map(Arc::from);
+        if folding == Folding::Fold {
+            names_of_windows(path.matched())?;
+        }
         Ok(path)
     }
 
@@ -172,9 +179,6 @@ fn canonical(raw: &str) -> Result<String, BadPath> {
         let name = made.get(begin + 1..).unwrap_or_default();
         let climbs = name == "..";
         ends_in_a_name = !matches!(name, "" | "." | "..");
-        if dots_before_parameters(name) {
-            return Err(DOTS_AND_PARAMETERS);
-        }
         if !ends_in_a_name {
             made.truncate(begin);
         }
@@ -188,10 +192,18 @@ fn canonical(raw: &str) -> Result<String, BadPath> {
     Ok(made)
 }
 
-/// Whether a service that decodes before it takes parameters away would see `.` or `..` here.
-fn dots_before_parameters(name: &str) -> bool {
-    let name = name.strip_prefix('.').unwrap_or_default();
-    name.strip_prefix('.').unwrap_or(name).starts_with("%3B")
+/// Refuses names that file systems which fold case, Windows' above all, take for shorter ones:
+/// `internal.`, `internal `, `internal::$DATA`.
+fn names_of_windows(octets: &[u8]) -> Result<(), BadPath> {
+    for name in octets.split(|octet| *octet == b'/') {
+        if matches!(name.last(), Some(b'.' | b' ')) {
+            return Err(DROPPED_AT_THE_END);
+        }
+        if name.windows(2).any(|two| two == b":$") {
+            return Err(STREAM);
+        }
+    }
+    Ok(())
 }
 
 /// Writes a segment in its one spelling, without its parameters, which have to be sound too.
@@ -235,7 +247,10 @@ impl Octet {
             (0..=0x1f | 0x7f, _) | (b' ', false) => Err(CONTROL),
             (b'\\', _) => Err(BACKSLASH),
             (b'/', true) => Err(ENCODED_SLASH),
+            // A service that decodes before it takes parameters away would see a shorter name.
+            (b';', true) => Err(ENCODED_SEMICOLON),
             (b'#' | b'?', false) => Err(NOT_OF_A_PATH),
+            (0xc0 | 0xc1, true) => Err(OVERLONG),
             (0x80.., false) => Err(NOT_ASCII),
             _ => Ok(()),
         }
@@ -318,13 +333,11 @@ mod tests {
             ("/a/..", "/"),
             ("/...", "/..."),
             ("/.well-known/x", "/.well-known/x"),
-            ("/internal%3bx", "/internal%3Bx"),
             ("/caf%c3%a9", "/caf%C3%A9"),
             ("/%7Ealice/%5F", "/~alice/_"),
             ("/%252e%252e/internal", "/%252e%252e/internal"),
             ("/%2524", "/%2524"),
             ("/a%24b/$", "/a%24b/$"),
-            ("/%c0%ae%c0%ae/%c0%af", "/%C0%AE%C0%AE/%C0%AF"),
             ("/%ff%fe", "/%FF%FE"),
             ("/a|b/{c}/[d]/\"<^>`", "/a%7Cb/%7Bc%7D/%5Bd%5D/%22%3C%5E%3E%60"),
             ("/a%20b/%3F/%23", "/a%20b/%3F/%23"),
@@ -365,8 +378,12 @@ mod tests {
             ("/../internal", ABOVE_THE_ROOT),
             ("/a/../../internal", ABOVE_THE_ROOT),
             ("/%2e%2e", ABOVE_THE_ROOT),
-            ("/a/..%3B/internal", DOTS_AND_PARAMETERS),
-            ("/.%3bx/internal", DOTS_AND_PARAMETERS),
+            ("/%c0%ae%c0%ae/internal", OVERLONG),
+            ("/a%C0%AFb", OVERLONG),
+            ("/a;%c1%9c", OVERLONG),
+            ("/a/..%3B/internal", ENCODED_SEMICOLON),
+            ("/internal%3bx", ENCODED_SEMICOLON),
+            ("/a;%3b", ENCODED_SEMICOLON),
         ] {
             assert_eq!(spelled(raw), Err(expected), "{raw}");
         }
@@ -374,8 +391,8 @@ mod tests {
 
     #[test]
     fn rules_match_what_the_service_decodes() {
-        let path = Path::parse("/pay%24/a%3Bb/%C3%A9/%252e/", Folding::Exact).unwrap();
-        assert_eq!(path.matched(), "/pay$/a;b/\u{e9}/%2e".as_bytes());
+        let path = Path::parse("/pay%24/a%3Db/%C3%A9/%252e/", Folding::Exact).unwrap();
+        assert_eq!(path.matched(), "/pay$/a=b/\u{e9}/%2e".as_bytes());
         assert_eq!(Path::parse("/", Folding::Exact).unwrap().matched(), b"");
     }
 
@@ -397,6 +414,28 @@ mod tests {
         assert_eq!(path.as_str(), "/Internal", "the client's case is forwarded");
         let broken = Path::parse("/%C3X%ff", Folding::Fold).unwrap();
         assert_eq!(broken.matched(), b"/\xc3x\xff");
+    }
+
+    #[test]
+    fn where_case_is_folded_names_that_windows_shortens_are_refused() {
+        for (raw, expected) in [
+            ("/internal.", DROPPED_AT_THE_END),
+            ("/internal../x", DROPPED_AT_THE_END),
+            ("/internal%2e", DROPPED_AT_THE_END),
+            ("/internal%20", DROPPED_AT_THE_END),
+            ("/internal.%20/", DROPPED_AT_THE_END),
+            ("/internal.;x/y", DROPPED_AT_THE_END),
+            ("/...", DROPPED_AT_THE_END),
+            ("/internal::$DATA", STREAM),
+            ("/internal%3a%3A%24data", STREAM),
+            ("/internal:$I30:$INDEX_ALLOCATION/x", STREAM),
+        ] {
+            assert_eq!(Path::parse(raw, Folding::Fold), Err(expected), "{raw}");
+            assert!(Path::parse(raw, Folding::Exact).is_ok(), "{raw}");
+        }
+        for raw in ["/a.b/.c", "/a%20b", "/a:b", "/a$", "/a/.", "/"] {
+            assert!(Path::parse(raw, Folding::Fold).is_ok(), "{raw}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::Method;
+
 use super::rule::{Asked, Rule};
 
 /// The rules in their order.
@@ -19,6 +21,15 @@ impl Rules {
     /// The first rule that matches. Where none does, nobody may pass.
     pub(crate) fn first(&self, asked: &Asked<'_>) -> Option<&Arc<Rule>> {
         self.rules.iter().find(|rule| rule.mismatch(asked).is_none())
+    }
+
+    /// Whether it is a method that some rule is for, but for the case of its letters: it would pass
+    /// that rule by, and a service could take it for the same.
+    pub(crate) fn misspells(&self, method: &Method) -> bool {
+        let lower = method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+        let differs =
+            |ours: &Method| ours != method && ours.as_str().eq_ignore_ascii_case(method.as_str());
+        lower && self.rules.iter().any(|rule| rule.methods.iter().any(differs))
     }
 
     /// All of them.
@@ -39,8 +50,6 @@ impl Rules {
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
-
     use super::*;
     use crate::access::{Access, Folding, HostPattern, Path, Pattern};
 
@@ -73,6 +82,16 @@ mod tests {
                 .first(&asked)
                 .map(|found| rules.iter().position(|rule| Arc::ptr_eq(rule, found)).unwrap());
             assert_eq!(found, expected, "{method} {path:?}");
+        }
+    }
+
+    #[test]
+    fn a_method_in_another_case_than_a_rules_is_told() {
+        let propfind = Method::from_bytes(b"PROPFIND").unwrap();
+        let rules = Rules::new([rule("/a", &[], &[]), rule("/b", &[], &[propfind])]);
+        for (method, misspelled) in [("propfind", true), ("PROPFIND", false), ("report", false)] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(rules.misspells(&method), misspelled, "{method}");
         }
     }
 

@@ -101,14 +101,10 @@ async fn take_up(mut reload: Reload, live: Live, shared: Shared) {
         match Site::new(&config, &shared, Some(&before)).await {
             Ok(site) => {
                 live.0.store(Arc::new(site));
+                reload.taken();
                 tracing::info!("the changed configuration is in force");
             }
-            Err(error) => {
-                let error = chain(&error);
-                tracing::error!(
-                    "the changed configuration cannot be used; the one before stays in force: {error}"
-                );
-            }
+            Err(error) => reload.refuse(&chain(&error)),
         }
     }
 }

@@ -20,6 +20,9 @@ pub(crate) struct Reload {
     seen: Option<Stamp>,
     /// What the file said when it was read last.
     text: Option<String>,
+    /// Why the last change could not be taken up, where the reason may pass without another change:
+    /// a file that it names is not there yet, a database does not answer.
+    refused: Option<String>,
     start: Start,
     look: Interval,
     hangup: Option<Signal>,
@@ -48,6 +51,7 @@ impl Reload {
             // So that a change between the loading and now is found at the first look.
             seen: None,
             text: Some(loaded.source.text.clone()),
+            refused: None,
             start: Start(loaded.config.clone()),
             look,
             hangup: Some(signal(SignalKind::hangup())?),
@@ -55,7 +59,8 @@ impl Reload {
     }
 
     /// Completes with the next configuration that can be taken up. What is wrong with one that
-    /// cannot is logged, once. Nothing is lost where the future is dropped.
+    /// cannot is logged, once; it is looked at again until it can. Nothing is lost where the future is
+    /// dropped.
     pub(crate) async fn next(&mut self) -> Config {
         loop {
             let asked = tokio::select! {
@@ -68,38 +73,68 @@ impl Reload {
         }
     }
 
+    /// The configuration that came last is in force.
+    pub(crate) fn taken(&mut self) {
+        self.refused = None;
+    }
+
+    /// The configuration that came last cannot be used after all; it comes again at each look.
+    /// Logs why, where that was not the reason before.
+    pub(crate) fn refuse(&mut self, why: &str) {
+        if self.refused.as_deref() != Some(why) {
+            tracing::error!(
+                "{} has changed and cannot be used; the configuration before stays in force: {why}",
+                self.path.display(),
+            );
+            self.refused = Some(why.to_owned());
+        }
+    }
+
     /// The file's configuration, if it has changed, or if somebody `asked`, and if it is good.
     fn look_again(&mut self, asked: bool) -> Option<Config> {
         let stamp = Stamp::of(&self.path);
-        if stamp == self.seen && !asked {
+        let again = asked || self.refused.is_some();
+        if stamp == self.seen && !again {
             return None;
         }
         self.seen = stamp;
-        let (path, start) = (self.path.display(), &self.start);
         let written = text(&self.path);
+        let mut changed = asked;
         if let Ok(written) = &written {
-            if self.text.as_ref() == Some(written) && !asked {
+            changed |= self.text.as_ref() != Some(written);
+            if !changed && !again {
                 return None;
             }
             self.text = Some(written.clone());
         }
         match written.and_then(|text| meant(&self.path, text)) {
             Ok(Loaded { config, warnings, .. }) => {
-                warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-                let parts = start.changed(&config);
-                if parts.is_empty() {
-                    return Some(config);
+                if changed {
+                    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 }
-                tracing::error!(
-                    "{path} has changed in what is taken up at the start only: {}. All of it stays \
-                     as it was; restart cloakroom to take it up",
-                    parts.join(", "),
-                );
+                self.unless_restarting(config)
             }
-            Err(bad) => tracing::error!(
-                "{path} has changed and cannot be used; the configuration before stays in force\n{bad}"
-            ),
+            Err(bad) => {
+                self.refuse(&format!("\n{bad}"));
+                None
+            }
         }
+    }
+
+    /// The configuration, unless it differs in what is taken up at the start only.
+    fn unless_restarting(&mut self, config: Config) -> Option<Config> {
+        let parts = self.start.changed(&config);
+        if parts.is_empty() {
+            return Some(config);
+        }
+        // No time makes this good.
+        self.refused = None;
+        tracing::error!(
+            "{} has changed in what is taken up at the start only: {}. All of it stays as it was; \
+             restart cloakroom to take it up",
+            self.path.display(),
+            parts.join(", "),
+        );
         None
     }
 }
@@ -189,6 +224,25 @@ mod tests {
         assert!(watch.look_again(false).is_none(), "it is away");
         rewrite(&watch, FIRST);
         assert!(watch.look_again(false).is_some(), "it is back, and good");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_for_a_moment_is_looked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = watched(folder.path());
+        rewrite(&watch, &format!("[login]\nlogo = \"later.svg\"\n{FIRST}"));
+        for _ in 0..2 {
+            assert!(watch.look_again(false).is_none(), "the file that it names is away");
+        }
+        fs::write(folder.path().join("later.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>")
+            .unwrap();
+        assert!(watch.look_again(false).is_some(), "it has come");
+        watch.refuse("a database does not answer");
+        for _ in 0..2 {
+            assert!(watch.look_again(false).is_some(), "it is tried until it is taken");
+        }
+        watch.taken();
+        assert!(watch.look_again(false).is_none());
     }
 
     #[tokio::test]

@@ -177,6 +177,7 @@ impl Front {
             affinity,
             client,
             https: false,
+            vigil: None,
         };
         let fleet = self.inner.fleet.load_full();
         fleet.forward(order).await

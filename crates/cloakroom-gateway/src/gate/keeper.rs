@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use cloakroom::Network;
 use futures_util::StreamExt;
@@ -18,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use tower::ServiceExt;
 use tower_service::Service;
 
-use super::Gate;
+use super::{Gate, body};
 use crate::forward_auth::{self, IsOwn};
 use crate::identity;
 use crate::pages::{Problem, Reader};
@@ -46,7 +47,7 @@ impl Gatekeeper {
         let (cookies, gate) = (gate.cookies.clone(), Arc::new(gate));
         let is_own: Arc<IsOwn> = Arc::new(move |name| cookies.has(name));
         let own = Router::new()
-            .merge(gate.desk.router())
+            .merge(gate.desk.router().layer(from_fn(whole_body)))
             .merge(identity::router(gate.teller.clone()))
             .merge(forward_auth::router(proxies.to_vec(), is_own, Arc::clone(&gate) as _))
             .merge(health(ready))
@@ -138,6 +139,15 @@ async fn own(router: Router, request: Request<Body>) -> Result<Response<Body>, I
         return Ok(Problem::BadRequest(why).response(Reader { headers: &parts.headers }));
     }
     router.oneshot(Request::from_parts(parts, body)).await
+}
+
+/// Of the own pages, only the desk's read bodies.
+async fn whole_body(request: Request<Body>, next: Next) -> Response<Body> {
+    let liking = Liking::of(request.headers());
+    match body::whole(request).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => liking.response(problem),
+    }
 }
 
 async fn not_found(request: Request<Body>) -> Response<Body> {

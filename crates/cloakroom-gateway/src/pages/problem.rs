@@ -34,6 +34,8 @@ pub(crate) enum Problem {
     NotFound,
     /// 405.
     MethodNotAllowed,
+    /// 408: the body did not come in time.
+    TooSlow,
     /// 409: the user is signed in elsewhere as often as they may be.
     TooManySessions,
     /// 409: the session has a new token since.
@@ -151,6 +153,7 @@ impl Problem {
             Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooManySessions | Self::Settling => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -176,6 +179,7 @@ impl Problem {
             Self::WrongHost => "wrong_host",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooSlow => "too_slow",
             Self::TooManySessions => "too_many_sessions",
             Self::Settling => "session_settling",
             Self::TooLarge => "too_large",
@@ -253,6 +257,10 @@ impl Problem {
                 "This page cannot be used like that",
                 "Go back and use the page’s own buttons. Programs find the methods that it knows \
                  in the header Allow.",
+            ),
+            Self::TooSlow => (
+                "This took too long to arrive",
+                "Only a part of what you have sent has come, and nothing was done. Try again.",
             ),
             Self::TooManySessions => (
                 "You are signed in elsewhere",
@@ -333,6 +341,7 @@ impl Problem {
                 "此页面不支持这种操作",
                 "请返回并使用页面上的按钮。程序可在 Allow 标头中查看支持的方法。",
             ),
+            Self::TooSlow => ("发送超时", "您发送的内容只到达了一部分，未做任何处理。请重试。"),
             Self::TooManySessions => (
                 "您已在其他设备上登录",
                 "您登录的设备数已达上限。请先在其中一台设备上退出，然后重试。",
@@ -437,7 +446,7 @@ fn too_many(seconds: u64, language: Language) -> (&'static str, String) {
 mod tests {
     use super::*;
 
-    const ALL: [Problem; 20] = [
+    const ALL: [Problem; 21] = [
         Problem::BadRequest("a <b> in it"),
         Problem::NotSignedIn,
         Problem::SessionEnded,
@@ -448,6 +457,7 @@ mod tests {
         Problem::CrossSite,
         Problem::NotFound,
         Problem::MethodNotAllowed,
+        Problem::TooSlow,
         Problem::TooManySessions,
         Problem::Settling,
         Problem::TooLarge,

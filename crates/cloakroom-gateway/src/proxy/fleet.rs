@@ -8,6 +8,7 @@ use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, Response};
 
 use super::forward::{Errand, forward};
+use super::upgrade::Vigil;
 use super::upstream::Upstream;
 use super::{Borders, UpstreamSettings};
 use crate::access::{Permit, Rule};
@@ -36,6 +37,8 @@ pub(crate) struct Order {
     pub(crate) client: Option<IpAddr>,
     /// Whether the client came by HTTPS.
     pub(crate) https: bool,
+    /// The login that an upgraded connection ends with, where the rule asks for one.
+    pub(crate) vigil: Option<Vigil>,
 }
 
 impl Fleet {
@@ -64,10 +67,10 @@ impl Fleet {
     /// Forwards a request and returns the response's head as soon as it is there; bodies are
     /// streamed both ways. A problem where no server has answered.
     pub(crate) async fn forward(&self, order: Order) -> Result<Response<Body>, Problem> {
-        let Order { permit, request, identity, affinity, client, https } = order;
+        let Order { permit, request, identity, affinity, client, https, vigil } = order;
         let upstream = self.upstream(permit.rule()).ok_or(Problem::NotFound)?;
         let path = permit.path().as_str();
-        let errand = Errand { path, request, identity, affinity, client, https };
+        let errand = Errand { path, request, identity, affinity, client, https, vigil };
         forward(upstream, &self.borders, errand).await
     }
 

@@ -19,6 +19,7 @@ use super::balance::Key;
 use super::body::{Cut, Download, Upload};
 use super::headers::{Borders, Client, TRAILERS, Wish, wish};
 use super::server::Server;
+use super::upgrade::{Ends, Vigil};
 use super::upstream::{Lead, Upstream};
 use super::{Balance, Scheme, upgrade};
 use crate::pages::Problem;
@@ -34,6 +35,8 @@ pub(super) struct Errand<'p> {
     pub(super) affinity: Option<String>,
     pub(super) client: Option<IpAddr>,
     pub(super) https: bool,
+    /// The login that lets a connection go on with another protocol, where one is asked for.
+    pub(super) vigil: Option<Vigil>,
 }
 
 /// What is sent, to whichever server.
@@ -49,10 +52,10 @@ struct Going {
 /// Forwards a request, and completes with the head of its response.
 pub(super) async fn forward(
     upstream: &Upstream,
-    borders: &Borders,
+    borders: &Arc<Borders>,
     errand: Errand<'_>,
 ) -> Result<Response<Body>, Problem> {
-    let Errand { path, request, identity, affinity, client, https } = errand;
+    let Errand { path, request, identity, affinity, client, https, vigil } = errand;
     let (mut parts, body) = request.into_parts();
     let most = upstream.settings.most_body;
     if most.is_some_and(|most| http_body::Body::size_hint(&body).lower() > most) {
@@ -66,7 +69,8 @@ pub(super) async fn forward(
     let seat = parts.extensions.remove::<Seat>();
     let going = prepare(upstream, borders, parts, path, https, identity)?;
     let (mut response, server) = deliver(upstream, &going, upload, lead).await?;
-    let switched = upgrade::switch(&mut response, &going.wish, ours, seat)?;
+    let ends = Ends { vigil, idle: upstream.settings.timeouts.upgraded_idle };
+    let switched = upgrade::switch(&mut response, &going.wish, ours, seat, ends)?;
     // The version is one of the connection that it came by, not of the client's.
     *response.version_mut() = Version::HTTP_11;
     borders.outbound(response.headers_mut(), affinity_cookie(upstream));

@@ -19,7 +19,7 @@ pub(super) use hop::{TRAILERS, Wish, wish};
 pub(crate) use tokens::TokenHeaders;
 
 /// What upstreams believe of a request's way here; names that no client sets.
-const WAY: [&str; 10] = [
+const WAY: [&str; 13] = [
     "forwarded",
     "x-forwarded-for",
     "x-forwarded-host",
@@ -27,6 +27,9 @@ const WAY: [&str; 10] = [
     "x-forwarded-prefix",
     "x-forwarded-proto",
     "x-forwarded-server",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
     "x-original-url",
     "x-real-ip",
     "x-rewrite-url",

@@ -81,6 +81,9 @@ pub(crate) struct Timeouts {
     pub(crate) body_idle: Duration,
     /// How long a connection waits unused. Default 60 seconds.
     pub(crate) keep_alive: Duration,
+    /// How long nothing may come, either way, of a connection that goes on with another protocol.
+    /// Default 1 hour.
+    pub(crate) upgraded_idle: Duration,
 }
 
 /// A request that a server has to answer with 2xx or 3xx again and again.
@@ -102,6 +105,7 @@ impl Default for Timeouts {
             response: Duration::from_secs(60),
             body_idle: Duration::from_secs(60),
             keep_alive: Duration::from_secs(60),
+            upgraded_idle: Duration::from_secs(60 * 60),
         }
     }
 }

@@ -24,6 +24,9 @@ impl<'r> Target<'r> {
         if request.method == Method::CONNECT {
             return Err("it asks for a tunnel");
         }
+        if is_misspelled(&request.method) {
+            return Err("its method is written in the wrong case");
+        }
         if request.uri.path() == "*" {
             return Err("it asks for no path");
         }
@@ -34,6 +37,24 @@ impl<'r> Target<'r> {
         let host = name(authority).ok_or("its host is no host")?;
         Ok(Self { host: lower(host) })
     }
+}
+
+/// Whether it is a known method but for the case of its letters: to rules another one, and to some
+/// services the same.
+fn is_misspelled(method: &Method) -> bool {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    let lower = method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+    lower && KNOWN.iter().any(|known| known.as_str().eq_ignore_ascii_case(method.as_str()))
 }
 
 /// The one authority that a request names; empty where HTTP/1.0 names none.
@@ -141,8 +162,22 @@ mod tests {
             Target::of(&request.body(()).unwrap().into_parts().0).is_err()
         };
         assert!(asking("CONNECT", "a"));
+        assert!(asking("connect", "a"));
         assert!(asking("OPTIONS", "*"));
         assert!(asking("GET", "ftp://a/"));
         assert!(!asking("OPTIONS", "/"));
+    }
+
+    #[test]
+    fn a_method_is_written_as_it_is_known() {
+        let of = |method: &str| {
+            let request = Request::builder().method(method).uri("/").header(HOST, "a");
+            Target::of(&request.body(()).unwrap().into_parts().0).is_ok()
+        };
+        for method in ["get", "Post", "dELETE", "pATCH", "head", "options", "trace", "put"] {
+            assert!(!of(method), "{method}");
+            assert!(of(&method.to_uppercase()), "{method}");
+        }
+        assert!(of("PROPFIND") && of("m-search"), "of others the case is theirs");
     }
 }

@@ -1,12 +1,13 @@
 //! `cloakroom run` on real sockets, in front of real services.
 
-mod browser;
 mod backend;
+mod browser;
 mod crowds;
 mod failures;
 mod forward_auth;
 mod fronts;
 mod looks;
+mod mended;
 pub(crate) mod origin;
 mod reload;
 mod serving;

@@ -160,6 +160,7 @@ fn timeouts(section: Section<'_>) -> Timeouts {
         response: section.get("response", words::duration).unwrap_or(usual.response),
         body_idle: section.get("body_idle", words::duration).unwrap_or(usual.body_idle),
         keep_alive: section.get("keep_alive", words::duration).unwrap_or(usual.keep_alive),
+        upgraded_idle: section.get("upgraded_idle", words::duration).unwrap_or(usual.upgraded_idle),
     };
     section.close();
     timeouts

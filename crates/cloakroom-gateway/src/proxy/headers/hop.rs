@@ -21,7 +21,7 @@ pub(in crate::proxy) fn without_hops(headers: &mut HeaderMap) {
 
 /// `proxy` is no header of one connection, but becomes an environment's `HTTP_PROXY` where an
 /// upstream runs CGI.
-fn is_hop(name: &HeaderName) -> bool {
+pub(super) fn is_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"

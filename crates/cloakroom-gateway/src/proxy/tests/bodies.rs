@@ -106,3 +106,27 @@ async fn a_body_that_the_client_breaks_off_is_not_the_servers_fault() {
     let admits = gateway.upstream.servers[0].health.admits(now);
     assert_eq!(admits, crate::proxy::health::Admits::All);
 }
+
+#[tokio::test]
+async fn trailers_do_not_say_who_asks() {
+    let address = played(|_, mut stream| async move {
+        let head = read_until(&mut stream, b"\r\n\r\n").await.unwrap();
+        let body = read_until(&mut stream, b"\r\n\r\n").await.unwrap();
+        let said = [head, body].concat();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", said.len());
+        stream.write_all(&[head.as_bytes(), &said].concat()).await.unwrap();
+    })
+    .await;
+    let gateway = gateway(settings(&[address]));
+    let answer = gateway
+        .ask(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close, TE\r\n\
+             TE: trailers\r\nTrailer: X-User-Id, x_user_id, x-sum, Forwarded\r\n\r\n3\r\nabc\r\n0\r\n\
+             X-User-Id: mallory\r\nx_user_id: mallory\r\nForwarded: for=mallory\r\nx-sum: 7\r\n\r\n",
+        )
+        .await;
+    let said = answer.to_lowercase();
+    assert!(said.contains("\r\ntrailer: x-sum\r\n"), "{answer}");
+    assert!(said.ends_with("\r\n0\r\nx-sum: 7\r\n\r\n"), "{answer}");
+    assert!(!said.contains("mallory"), "{answer}");
+}

@@ -14,6 +14,7 @@ use crate::proxy::{Scheme, ServerSettings, UpstreamSettings};
 fn with_trailers() -> Body {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", "0".parse().unwrap());
+    trailers.insert("x_user_id", "mallory".parse().unwrap());
     let frames = [Frame::data(Bytes::from_static(b"message")), Frame::trailers(trailers)];
     Body::new(StreamBody::new(futures_util::stream::iter(frames.map(Ok::<_, axum::Error>))))
 }
@@ -27,6 +28,7 @@ async fn grpc() -> std::net::SocketAddr {
             assert_eq!(request.headers()["x-user-id"], "alice");
             let got = request.into_body().collect().await.unwrap();
             assert_eq!(got.trailers().unwrap()["grpc-status"], "0");
+            assert_eq!(got.trailers().unwrap().len(), 1, "nobody says who asks in a trailer");
             assert_eq!(got.to_bytes(), "message");
             Ok::<_, std::convert::Infallible>(Response::new(with_trailers()))
         });

@@ -18,6 +18,8 @@ async fn what_cannot_be_meant_is_refused_and_never_forwarded() {
         "GET http://user@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
         "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+        "get / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "Post / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\tc\r\n\r\n",
@@ -84,4 +86,25 @@ async fn an_upgrade_to_http_itself_is_not_passed_on() {
         .await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(!answer.to_lowercase().contains("upgrade") && !answer.contains("settings"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_length_of_one_request_is_not_taken_for_the_nexts() {
+    let origin = origin().await;
+    let gateway = gateway(settings(&[origin.address]));
+    let mut stream = gateway.connect().await;
+    for _ in 0..2 {
+        for request in [
+            "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd",
+            "POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n",
+        ] {
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let head = soon(read_until(&mut stream, b"\r\n\r\n")).await.unwrap();
+            assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&head));
+            soon(read_until(&mut stream, b"abcd")).await.unwrap();
+            if request.starts_with("POST /b") {
+                soon(read_until(&mut stream, b"0\r\n\r\n")).await.unwrap();
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use cloakroom::PeerAddr;
+use cloakroom::{Live, PeerAddr};
 use http::{HeaderName, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ use crate::pages::Problem;
 use crate::proxy::forward::{Errand, forward};
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{
-    Balance, Borders, OwnCookies, Scheme, ServerSettings, Timeouts, UpstreamSettings,
+    Balance, Borders, OwnCookies, Scheme, ServerSettings, Timeouts, UpstreamSettings, Vigil,
 };
 use crate::serve::{self, Door, Limits, Listen, Readiness, Target};
 
@@ -63,6 +63,15 @@ pub(super) fn gateway(settings: UpstreamSettings) -> Gateway {
 }
 
 pub(super) fn gateway_with(settings: UpstreamSettings, limits: Limits) -> Gateway {
+    gateway_for(settings, limits, None)
+}
+
+/// A gateway whose upgraded connections end with this login, which is looked at all the time.
+pub(super) fn gateway_for(
+    settings: UpstreamSettings,
+    limits: Limits,
+    login: Option<Live>,
+) -> Gateway {
     let upstream = Arc::new(Upstream::new(settings, None).unwrap());
     let identity = HeaderName::from_static("x-user-id");
     let own = OwnCookies::new(vec!["session".to_owned()], Vec::new());
@@ -70,7 +79,9 @@ pub(super) fn gateway_with(settings: UpstreamSettings, limits: Limits) -> Gatewa
     let forwarding = Arc::clone(&upstream);
     let service = tower::service_fn(move |request: Request<Body>| {
         let (upstream, borders) = (Arc::clone(&forwarding), Arc::clone(&borders));
-        async move { Ok::<_, Infallible>(answer(&upstream, &borders, request).await) }
+        let every = Duration::from_millis(10);
+        let vigil = login.clone().map(|live| Vigil { live, every });
+        async move { Ok::<_, Infallible>(answer(&upstream, &borders, request, vigil).await) }
     });
     let door = Door::open(&Listen { address: ([127, 0, 0, 1], 0).into(), tls: None }).unwrap();
     let address = door.address().unwrap();
@@ -82,7 +93,12 @@ pub(super) fn gateway_with(settings: UpstreamSettings, limits: Limits) -> Gatewa
     Gateway { address, ready, upstream, stop: Some(stop), serving }
 }
 
-async fn answer(upstream: &Upstream, borders: &Borders, request: Request<Body>) -> Response<Body> {
+async fn answer(
+    upstream: &Upstream,
+    borders: &Arc<Borders>,
+    request: Request<Body>,
+    vigil: Option<Vigil>,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let target = Target::of(&parts).map(drop);
     let request = Request::from_parts(parts, body);
@@ -93,7 +109,7 @@ async fn answer(upstream: &Upstream, borders: &Borders, request: Request<Body>) 
             let https = request.uri().scheme_str() == Some("https");
             let identity = vec![(HeaderName::from_static("x-user-id"), "alice".parse().unwrap())];
             let path = path.as_str();
-            let errand = Errand { path, request, identity, affinity: None, client, https };
+            let errand = Errand { path, request, identity, affinity: None, client, https, vigil };
             forward(upstream, borders, errand).await
         }
         Err(why) => Err(Problem::BadRequest(why)),

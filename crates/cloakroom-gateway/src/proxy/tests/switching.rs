@@ -1,8 +1,15 @@
 //! Connections that go on with another protocol.
 
+use std::time::Duration;
+
+use cloakroom::MemoryStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::support::{gateway, origin, played, read_request, read_until, settings, soon};
+use super::support::{
+    gateway, gateway_for, origin, played, read_request, read_until, settings, soon,
+};
+use crate::proxy::{Timeouts, UpstreamSettings};
+use crate::serve::Limits;
 
 const ASKING: &str = "GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, X_User_Id\r\n\
     Upgrade: websocket\r\nX_User_Id: mallory\r\nX-User-Id: mallory\r\n\r\n";
@@ -58,4 +65,48 @@ async fn a_server_that_switches_unasked_has_not_answered() {
     .await;
     let gateway = gateway(settings(&[address]));
     assert!(gateway.get("/").await.starts_with("HTTP/1.1 502 "));
+}
+
+/// A server that goes on with it, and returns what it is sent.
+async fn returning() -> std::net::SocketAddr {
+    played(|_, mut stream| async move {
+        read_request(&mut stream).await.unwrap();
+        let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+            Upgrade: websocket\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (mut reading, mut writing) = stream.split();
+        _ = tokio::io::copy(&mut reading, &mut writing).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn it_ends_with_the_login_that_let_it_in() {
+    let sessions = cloakroom::sessions(MemoryStore::new()).build().unwrap();
+    let session = sessions.open(&[], cloakroom::Client::default()).await.unwrap();
+    session.log_in("alice").unwrap();
+    sessions.finish(&session).await.unwrap();
+    let live = session.live();
+    assert!(live.is_some());
+    let gateway = gateway_for(settings(&[returning().await]), Limits::default(), live);
+    let mut stream = gateway.connect().await;
+    stream.write_all(ASKING.as_bytes()).await.unwrap();
+    soon(read_until(&mut stream, b"\r\n\r\n")).await.unwrap();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        stream.write_all(b"ping").await.unwrap();
+        soon(read_until(&mut stream, b"ping")).await.expect("it goes on while the login holds");
+    }
+    assert_eq!(sessions.end_all("alice", None).await.unwrap(), 1);
+    assert_eq!(soon(read_until(&mut stream, b"more")).await, None);
+}
+
+#[tokio::test]
+async fn it_ends_when_nothing_moves_any_more() {
+    let timeouts = Timeouts { upgraded_idle: Duration::from_millis(50), ..Timeouts::default() };
+    let gateway = gateway(UpstreamSettings { timeouts, ..settings(&[returning().await]) });
+    let mut stream = gateway.connect().await;
+    stream.write_all(ASKING.as_bytes()).await.unwrap();
+    soon(read_until(&mut stream, b"\r\n\r\n")).await.unwrap();
+    assert_eq!(soon(read_until(&mut stream, b"more")).await, None);
 }
