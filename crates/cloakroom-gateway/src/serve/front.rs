@@ -22,6 +22,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
 use super::tape::{Tape, TwoLengths};
+use super::whole::Whole;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -95,9 +96,13 @@ impl<S: Serves> hyper::service::Service<Request<Incoming>> for Front<S> {
             head.uri = uri;
         }
         // An empty body needs no box.
-        let body = match http_body::Body::is_end_stream(&body) {
-            true => Body::empty(),
-            false => Body::new(body),
+        let body = if self.busy.is_some() {
+            let body = Whole::new(body, &head);
+            if http_body::Body::is_end_stream(&body) { Body::empty() } else { Body::new(body) }
+        } else if http_body::Body::is_end_stream(&body) {
+            Body::empty()
+        } else {
+            Body::new(body)
         };
         let answering = self.service.clone().call(Request::from_parts(head, body));
         Answering { answering, guard: self.busy.as_ref().map(Busy::begin), ends }

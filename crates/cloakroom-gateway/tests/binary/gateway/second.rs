@@ -132,11 +132,10 @@ fn no_header_by_http2_becomes_two_by_http1() {
         let passed = passes(port, fields, Some(chunks));
         let seen = witness.take();
         for seen in &seen {
-            assert_eq!(
-                (seen.target(), &*seen.body),
-                ("/x", std::str::from_utf8(chunks).unwrap()),
-                "{fields:?}: {seen:?}"
-            );
+            // One whose length is wrong may arrive as an empty one; as two it never does.
+            let wrong_length = fields[0].0 == "content-length" && seen.body.is_empty();
+            let whole = seen.body.as_bytes() == chunks;
+            assert!(seen.target() == "/x" && (whole || wrong_length), "{fields:?}: {seen:?}");
             assert!(seen.all("x-user-id").is_empty() && seen.all("host") == ["a"], "{seen:?}");
             assert!(
                 seen.all("upgrade").is_empty() && seen.all("keep-alive").is_empty(),
@@ -144,9 +143,8 @@ fn no_header_by_http2_becomes_two_by_http1() {
             );
         }
         assert!(seen.len() <= 1, "{fields:?}: {seen:?}");
-        assert_eq!(passed, !seen.is_empty(), "{fields:?}");
-        let dropped = matches!(fields[0].0, "te" | "upgrade" | "keep-alive");
-        assert!(dropped || !passed, "{fields:?}");
+        let harmless = matches!(fields[0].0, "te" | "upgrade" | "keep-alive" | "content-length");
+        assert!(harmless || (!passed && seen.is_empty()), "{fields:?}: {seen:?}");
     }
     assert_eq!(get(port, "/next", "").body, "/next");
 }
