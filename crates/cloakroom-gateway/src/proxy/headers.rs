@@ -9,7 +9,7 @@ mod tokens;
 use std::sync::Arc;
 
 use cloakroom::TrustedProxies;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE, VIA};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE, TRAILER, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 pub(crate) use cookies::OwnCookies;
@@ -94,6 +94,9 @@ impl Borders {
         if headers.contains_key(COOKIE) {
             self.drop_cookies(headers, affinity_cookie);
         }
+        if headers.contains_key(TRAILER) {
+            announce(headers, |name| !drops_behind(&self.ours, name));
+        }
         forwarded::tell(headers, client, believed);
         headers.append(VIA, via(client.version));
     }
@@ -148,13 +151,29 @@ impl TrailerBorder {
     /// Drops it.
     pub(super) fn drop_ours(&self, trailers: &mut HeaderMap) {
         without_hops(trailers);
-        let ours = |name: &&HeaderName| {
-            self.0.has(name) || is_of_the_way(name) || NO_TRAILERS.contains(name)
-        };
+        let ours = |name: &&HeaderName| drops_behind(&self.0, name);
         let doomed: Vec<_> = trailers.keys().filter(ours).cloned().collect();
         for name in doomed {
             trailers.remove(name);
         }
+    }
+}
+
+/// Whether a name is dropped behind a body.
+fn drops_behind(ours: &Names, name: &HeaderName) -> bool {
+    ours.has(name) || is_of_the_way(name) || NO_TRAILERS.contains(name)
+}
+
+/// Announces those trailers only that may come (RFC 9110, section 6.6.2).
+fn announce(headers: &mut HeaderMap, may: impl Fn(&HeaderName) -> bool) {
+    let names = headers.get_all(TRAILER).into_iter();
+    let names = names.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    let names: Vec<_> = names.filter(may).collect();
+    let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
+    match HeaderValue::try_from(names.join(", ")) {
+        Ok(line) if !line.is_empty() => _ = headers.insert(TRAILER, line),
+        _ => _ = headers.remove(TRAILER),
     }
 }
 

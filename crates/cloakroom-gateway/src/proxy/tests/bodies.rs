@@ -127,6 +127,7 @@ async fn trailers_do_not_say_who_asks() {
         .await;
     let said = answer.to_lowercase();
     assert!(said.contains("\r\ntrailer: x-sum\r\n"), "{answer}");
+    assert!(said.contains("\r\ntrailer: x-sum\r\n"), "{answer}");
     assert!(said.ends_with("\r\n0\r\nx-sum: 7\r\n\r\n"), "{answer}");
     assert!(!said.contains("mallory"), "{answer}");
 }
