@@ -13,7 +13,7 @@ use crate::fault::Fault;
 /// A node that runs. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) enum Running {
-    Process(child::Node),
+    Process(Box<child::Node>),
     Inside(inside::Node),
 }
 
@@ -26,7 +26,7 @@ impl Running {
     ) -> Result<Self, Fault> {
         match memory {
             Some(store) => inside::Node::start(settings, Arc::clone(store)).await.map(Self::Inside),
-            None => child::Node::start(settings).await.map(Self::Process),
+            None => child::Node::start(settings).await.map(|node| Self::Process(Box::new(node))),
         }
     }
 

@@ -122,7 +122,10 @@ impl Supervisor {
                 Happened::Ended(name, how) => self.has_ended(name, &how),
                 Happened::Asked(Ask { name, wish, done }) => {
                     let carried_out = match wish {
-                        Wish::Kill => Ok(self.kill(name).await),
+                        Wish::Kill => {
+                            self.kill(name).await;
+                            Ok(())
+                        }
                         Wish::BringBack => self.restore(name).await,
                     };
                     // Whoever asked may be gone.
