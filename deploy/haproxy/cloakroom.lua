@@ -3,9 +3,11 @@
 local ENDPOINT = os.getenv("CLOAKROOM") .. "/.cloakroom/auth/haproxy"
 -- Milliseconds.
 local PATIENCE = 5000
--- What the gateway says of who asks, for the service, and the client's cookies but the gateway's own.
+-- What the gateway says of who asks, for the service; and what of the client's cookies and Authorization
+-- is not the gateway's own.
 local FOR_SERVICE = {
-    "x-user-id", "x-user-roles", "x-session-key", "x-anonymous-id", "x-identity", "cookie",
+    "x-user-id", "x-user-roles", "x-session-key", "x-anonymous-id", "x-identity",
+    "cookie", "authorization",
 }
 -- What the gateway does not need to know, or what is of this connection alone.
 local NOT_ASKED = {
@@ -43,6 +45,12 @@ core.register_action("cloakroom", { "http-req" }, function(txn)
             local value = answer.headers[name]
             if value and value[0] ~= "" then
                 txn.http:req_set_header(name, value[0])
+            end
+        end
+        -- So the gateway names its token_header, whatever it is called.
+        for name, value in pairs(answer.headers) do
+            if value[0] == "" then
+                txn.http:req_del_header(name)
             end
         end
         local cookie = answer.headers["set-cookie"]

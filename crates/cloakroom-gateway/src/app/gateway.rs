@@ -197,7 +197,9 @@ impl Site {
         let layer = SessionLayer::new(shared.sessions.clone())
             .transport(shared.transport.clone())
             .trusted_proxies(config.trusted_proxies.iter().copied());
-        let keeper = Gatekeeper::new(gate, &config.forward_auth, shared.ready.clone());
+        let token_header = shared.cookie.token_header.clone();
+        let keeper =
+            Gatekeeper::new(gate, &config.forward_auth, token_header, shared.ready.clone());
         Ok(Self { service: layer.layer(keeper), fleet, desk, _keeping_up: keeping_up })
     }
 }

@@ -60,8 +60,11 @@ impl Decide for Judge {
 async fn gateway() -> SocketAddr {
     let networks = vec!["127.0.0.0/8".parse().unwrap()];
     let page = get(|headers: HeaderMap| async move { format!("login for {:?}", headers["host"]) });
-    let is_own = Arc::new(|name: &[u8]| name == b"__Host-id");
-    let app: Router = router(networks, is_own, Arc::new(Judge)).route("/.cloakroom/login", page);
+    let own = Own {
+        cookies: Arc::new(|name: &[u8]| name == b"__Host-id"),
+        token_header: Some(HeaderName::from_static("x-session")),
+    };
+    let app: Router = router(networks, own, Arc::new(Judge)).route("/.cloakroom/login", page);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -100,6 +103,7 @@ async fn behind(front: Front) {
         forwards(&running, &service);
         is_not_misled(&running, &service);
         keeps_its_endpoints(&running, &service);
+        keeps_tokens(&running, &service);
     };
     tokio::task::spawn_blocking(work).await.unwrap();
 }
@@ -185,6 +189,30 @@ fn keeps_its_endpoints(running: &Running, service: &Service) {
         }
     }
     assert_eq!(service.seen().len(), 0, "nothing of it has reached the service");
+}
+
+/// A session's token is the gateway's; what else says who asks may be the service's.
+fn keeps_tokens(running: &Running, service: &Service) {
+    const TOKEN: &str = "VLxGPDhuwj4u0gOIc0M8d6uaSgJyGG_q_1O2IWgbkCkzg-qX";
+    let bearer = format!("Bearer {TOKEN}");
+    let other_scheme = format!("bearer  {TOKEN}");
+    let cases: [(&[(&str, &str)], &[&str]); 5] = [
+        (&[], &[]),
+        (&[("Authorization", &bearer)], &[]),
+        (&[("authorization", &other_scheme)], &[]),
+        (&[("X-Session", TOKEN), ("Authorization", "Basic YTpi")], &["Basic YTpi"]),
+        (&[("Authorization", "Bearer other")], &["Bearer other"]),
+    ];
+    for (given, authorization) in cases {
+        assert_eq!(running.send("GET", "/public", given).status, 200);
+        let seen = service.seen().pop().unwrap();
+        assert_eq!(seen.taken_for("authorization"), authorization, "{given:?}: {seen:?}");
+        assert_eq!(seen.taken_for("x-session"), [""; 0], "{given:?}: {seen:?}");
+        assert_eq!(seen.taken_for("cookie"), [""; 0], "{given:?}: {seen:?}");
+    }
+    let twice = [("Authorization", "Basic YTpi"), ("Authorization", &*bearer)];
+    running.send("GET", "/public", &twice);
+    assert!(!format!("{:?}", service.seen()).contains(TOKEN));
 }
 
 #[tokio::test(flavor = "multi_thread")]

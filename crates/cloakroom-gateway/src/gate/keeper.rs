@@ -11,12 +11,12 @@ use axum::extract::State;
 use axum::routing::get;
 use cloakroom::Network;
 use http::header::{ACCEPT, ACCEPT_LANGUAGE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tower::ServiceExt;
 use tower_service::Service;
 
 use super::Gate;
-use crate::forward_auth::{self, IsOwn};
+use crate::forward_auth::{self, Own};
 use crate::identity;
 use crate::pages::{Problem, Reader};
 use crate::serve::{Readiness, Target};
@@ -36,13 +36,19 @@ pub(crate) type Passing = Pin<Box<dyn Future<Output = Result<Response<Body>, Inf
 
 impl Gatekeeper {
     /// Keeps `gate`, and the pages beside it. `proxies`: who may ask the forward-auth endpoints.
-    pub(crate) fn new(gate: Gate, proxies: &[Network], ready: Readiness) -> Self {
+    /// `token_header`: where tokens come in beside `Authorization`.
+    pub(crate) fn new(
+        gate: Gate,
+        proxies: &[Network],
+        token_header: Option<HeaderName>,
+        ready: Readiness,
+    ) -> Self {
         let (cookies, gate) = (gate.cookies.clone(), Arc::new(gate));
-        let is_own: Arc<IsOwn> = Arc::new(move |name| cookies.has(name));
+        let own = Own { cookies: Arc::new(move |name| cookies.has(name)), token_header };
         let own = Router::new()
             .merge(gate.desk.router())
             .merge(identity::router(gate.teller.clone()))
-            .merge(forward_auth::router(proxies.to_vec(), is_own, Arc::clone(&gate) as _))
+            .merge(forward_auth::router(proxies.to_vec(), own, Arc::clone(&gate) as _))
             .merge(health(ready))
             .fallback(not_found);
         Self { gate, own }
