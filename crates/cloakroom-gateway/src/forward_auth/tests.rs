@@ -104,6 +104,7 @@ async fn behind(front: Front) {
         is_not_misled(&running, &service);
         keeps_its_endpoints(&running, &service);
         keeps_tokens(&running, &service);
+        upgrades_to_nothing_else(&running, &service);
     };
     tokio::task::spawn_blocking(work).await.unwrap();
 }
@@ -213,6 +214,38 @@ fn keeps_tokens(running: &Running, service: &Service) {
     let twice = [("Authorization", "Basic YTpi"), ("Authorization", &*bearer)];
     running.send("GET", "/public", &twice);
     assert!(!format!("{:?}", service.seen()).contains(TOKEN));
+}
+
+/// Whatever follows an upgrade to another form of HTTP would be asked about by nobody.
+fn upgrades_to_nothing_else(running: &Running, service: &Service) {
+    let upgrade = |connection: &str, protocols: &str| {
+        let rest = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        let request = format!("Connection: {connection}\r\n{protocols}\r\n{rest}\r\n\r\n");
+        let answer = running.exchange(&format!("GET /public HTTP/1.1\r\n{request}"));
+        (answer, service.seen())
+    };
+    for spelled in ["websocket", "WebSocket"] {
+        let (answer, seen) = upgrade("Upgrade", &format!("Upgrade: {spelled}"));
+        assert_eq!(answer.status, 101, "{answer:?}: {seen:?}");
+        assert!(seen[0].taken_for("upgrade")[0].eq_ignore_ascii_case("websocket"), "{seen:?}");
+    }
+    for protocols in [
+        "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: H2C\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: websocket, h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: websocket\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: h2c\r\nUpgrade: websocket\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: TLS/1.3, HTTP/2.0",
+        "Upgrade: other",
+    ] {
+        let (answer, seen) = upgrade("Upgrade, HTTP2-Settings", protocols);
+        for seen in &seen {
+            let upgrades = seen.taken_for("upgrade");
+            let other = upgrades.iter().any(|other| !other.eq_ignore_ascii_case("websocket"));
+            assert!(!other && upgrades.len() <= 1, "{protocols}: {answer:?}: {seen:?}");
+            assert_eq!(seen.taken_for("http2-settings"), [""; 0], "{protocols}: {seen:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
