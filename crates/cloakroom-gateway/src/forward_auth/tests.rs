@@ -105,6 +105,7 @@ async fn behind(front: Front) {
         keeps_its_endpoints(&running, &service);
         keeps_tokens(&running, &service);
         upgrades_to_nothing_else(&running, &service);
+        says_the_way_itself(&running, &service);
     };
     tokio::task::spawn_blocking(work).await.unwrap();
 }
@@ -245,6 +246,33 @@ fn upgrades_to_nothing_else(running: &Running, service: &Service) {
             assert!(!other && upgrades.len() <= 1, "{protocols}: {answer:?}: {seen:?}");
             assert_eq!(seen.taken_for("http2-settings"), [""; 0], "{protocols}: {seen:?}");
         }
+    }
+}
+
+/// What services believe of a request's way comes from the proxy.
+fn says_the_way_itself(running: &Running, service: &Service) {
+    for name in [
+        "Forwarded",
+        "Proxy",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Server",
+        "X-Original-URL",
+        "X-Real-IP",
+        "X-Rewrite-URL",
+        "X_Forwarded_Host",
+        "X.Forwarded.For",
+        "X-Forwarded_Prefix",
+        "X_Original_URL",
+        "X.Rewrite-URL",
+        "X-Real_IP",
+    ] {
+        let answer = running.send("GET", "/public", &[(name, "203.0.113.66")]);
+        let seen = service.seen();
+        assert!(!format!("{seen:?}").contains("203.0.113.66"), "{name}: {answer:?}: {seen:?}");
     }
 }
 
