@@ -106,6 +106,7 @@ async fn behind(front: Front) {
         keeps_tokens(&running, &service);
         upgrades_to_nothing_else(&running, &service);
         says_the_way_itself(&running, &service);
+        keeps_what_connection_names(&running, &service);
     };
     tokio::task::spawn_blocking(work).await.unwrap();
 }
@@ -245,6 +246,8 @@ fn upgrades_to_nothing_else(running: &Running, service: &Service) {
             let other = upgrades.iter().any(|other| !other.eq_ignore_ascii_case("websocket"));
             assert!(!other && upgrades.len() <= 1, "{protocols}: {answer:?}: {seen:?}");
             assert_eq!(seen.taken_for("http2-settings"), [""; 0], "{protocols}: {seen:?}");
+            let connection = seen.taken_for("connection").join(",").to_ascii_lowercase();
+            assert!(!connection.contains("http2"), "{protocols}: {seen:?}");
         }
     }
 }
@@ -273,6 +276,35 @@ fn says_the_way_itself(running: &Running, service: &Service) {
         let answer = running.send("GET", "/public", &[(name, "203.0.113.66")]);
         let seen = service.seen();
         assert!(!format!("{seen:?}").contains("203.0.113.66"), "{name}: {answer:?}: {seen:?}");
+    }
+}
+
+/// What `Connection` names goes no further, so a client could take off what it is said to be.
+fn keeps_what_connection_names(running: &Running, service: &Service) {
+    for named in ["close, X-User-Id, X-Identity", "X-User-Roles, X-Session-Key, close", "x-user-id"]
+    {
+        let cookie = format!("Cookie: {}", ALICE.1);
+        let request = format!("GET /order/1 HTTP/1.1\r\nConnection: {named}\r\n{cookie}\r\n\r\n");
+        let answer = running.exchange(&request);
+        let seen = service.seen();
+        assert_eq!((answer.status, seen.len()), (200, 1), "{named}: {answer:?}: {seen:?}");
+        for (name, value) in [
+            ("x-user-id", "alice"),
+            ("x-user-roles", "clerk,admin"),
+            ("x-session-key", "k1"),
+            ("x-identity", "a.b.c"),
+        ] {
+            assert_eq!(seen[0].taken_for(name), [value], "{named}: {seen:?}");
+        }
+        let connection = seen[0].taken_for("connection").join(",").to_ascii_lowercase();
+        assert!(!connection.contains("x-"), "{named}: {seen:?}");
+    }
+    // Nor can it take off what the gateway is asked about.
+    for named in ["X-Forwarded-Uri", "X-Forwarded-Method, X-Forwarded-Host", "X-Forwarded-For"] {
+        let lines = format!("Connection: close, {named}\r\nX-Forwarded-Uri: /public\r\n\r\n");
+        let answer = running.exchange(&format!("GET /internal HTTP/1.1\r\n{lines}"));
+        assert_ne!(answer.status, 200, "{named}: {answer:?}");
+        assert_eq!(service.seen().len(), 0, "{named}: {answer:?}");
     }
 }
 
