@@ -107,6 +107,7 @@ async fn behind(front: Front) {
         upgrades_to_nothing_else(&running, &service);
         says_the_way_itself(&running, &service);
         keeps_what_connection_names(&running, &service);
+        drops_trailers(front, &running, &service);
     };
     tokio::task::spawn_blocking(work).await.unwrap();
 }
@@ -306,6 +307,26 @@ fn keeps_what_connection_names(running: &Running, service: &Service) {
         assert_ne!(answer.status, 200, "{named}: {answer:?}");
         assert_eq!(service.seen().len(), 0, "{named}: {answer:?}");
     }
+}
+
+/// Some services take trailers for headers.
+fn drops_trailers(front: Front, running: &Running, service: &Service) {
+    // Older versions of HAProxy can only refuse those that are announced.
+    let all: &[_] = match front {
+        Front::Haproxy => &["Trailer: X-User-Id, X-Other\r\n"],
+        _ => &["Trailer: X-User-Id, X-Other\r\n", ""],
+    };
+    for announced in all {
+        let head = format!("POST /public HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{announced}");
+        let body = "3\r\nabc\r\n0\r\nX-User-Id: root\r\nX-Other: root\r\n\r\n";
+        let answer = running.exchange(&format!("{head}Connection: close\r\n\r\n{body}"));
+        let seen = service.seen();
+        assert!([200, 400].contains(&answer.status), "{announced:?}: {answer:?}: {seen:?}");
+        assert!(!format!("{seen:?}").contains("root"), "{announced:?}: {answer:?}: {seen:?}");
+    }
+    let plain = "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let answer = running.exchange(&format!("POST /public HTTP/1.1\r\n{plain}"));
+    assert_eq!((answer.status, service.seen().len()), (200, 1), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
