@@ -53,11 +53,15 @@ core.register_action("cloakroom", { "http-req" }, function(txn)
                 txn.http:req_del_header(name)
             end
         end
-        local cookie = answer.headers["set-cookie"]
-        if cookie then
-            txn:set_var("txn.cloakroom_cookie", cookie[0])
-        end
+        txn:set_priv(answer.headers["set-cookie"])
     else
         refuse(txn, answer.status, answer.headers, answer.body)
+    end
+end)
+
+-- Hands on the cookies that the gateway sets where a request passes.
+core.register_action("cloakroom_cookies", { "http-res" }, function(txn)
+    for _, cookie in pairs(txn:get_priv() or {}) do
+        txn.http:res_add_header("Set-Cookie", cookie)
     end
 end)

@@ -19,6 +19,8 @@ const NOTHING: HeaderValue = HeaderValue::from_static("");
 /// The names of headers that Envoy takes away before it forwards: of an empty header in an answer it
 /// makes an empty one in the request.
 const ENVOY_TAKES_AWAY: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+/// The cookie of who is not signed in, for nginx.
+const VISITOR_COOKIE: HeaderName = HeaderName::from_static("x-visitor-cookie");
 
 /// What of a client's headers is the gateway's own, and no service's.
 #[derive(Clone)]
@@ -95,8 +97,10 @@ impl Desk {
                 let headers = response.headers_mut();
                 headers.extend(identity);
                 self.clean(headers, asking);
+                // The session's own are added behind these, and nginx may know the first alone.
+                let name = if self.proxy == Proxy::Nginx { VISITOR_COOKIE } else { SET_COOKIE };
                 for cookie in set {
-                    response.headers_mut().append(SET_COOKIE, cookie);
+                    response.headers_mut().append(name.clone(), cookie);
                 }
                 response
             }
@@ -205,7 +209,9 @@ mod tests {
             let response = ask(proxy, OURS, "/open").await;
             assert_eq!(response.status(), StatusCode::OK, "{proxy:?}");
             assert_eq!(response.headers()["x-user-id"], "a");
-            assert_eq!(response.headers()["set-cookie"], "anon=1");
+            let nginx = proxy == Proxy::Nginx;
+            let name = if nginx { "x-visitor-cookie" } else { "set-cookie" };
+            assert_eq!(response.headers()[name], "anon=1");
             assert_eq!(response.headers()["cache-control"], "no-store");
             assert_eq!(response.headers()["cookie"], "theme=dark");
         }

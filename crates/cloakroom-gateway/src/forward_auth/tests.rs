@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
 use axum::routing::get;
 use cloakroom::Head;
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
@@ -65,6 +67,7 @@ async fn gateway() -> SocketAddr {
         token_header: Some(HeaderName::from_static("x-session")),
     };
     let app: Router = router(networks, own, Arc::new(Judge)).route("/.cloakroom/login", page);
+    let app = app.layer(axum::middleware::from_fn(renew));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -72,6 +75,20 @@ async fn gateway() -> SocketAddr {
     addr
 }
 
+/// Makes of an answer one that has the session's cookies, as the session's layer adds them.
+async fn renew(request: Request, next: Next) -> http::Response<Body> {
+    let renews = request.headers().get("accept-language").is_some_and(|value| value == RENEWS);
+    let mut response = next.run(request).await;
+    for cookie in ["__Host-id=s; Path=/; Max-Age=9", "__Host-id-v=7; Path=/; Max-Age=9"] {
+        if renews {
+            response.headers_mut().append(SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+    }
+    response
+}
+
+/// In `Accept-Language`: the session's cookies are due.
+const RENEWS: &str = "renew";
 const NAVIGATES: (&str, &str) = ("Accept", "text/html");
 const ALICE: (&str, &str) = ("Cookie", "__Host-id=alice; theme=dark");
 /// What a client makes up to be somebody.
@@ -108,6 +125,7 @@ async fn behind(front: Front) {
         says_the_way_itself(&running, &service);
         keeps_what_connection_names(&running, &service);
         drops_trailers(front, &running, &service);
+        sets_every_cookie(front, &running);
     };
     tokio::task::spawn_blocking(work).await.unwrap();
 }
@@ -327,6 +345,21 @@ fn drops_trailers(front: Front, running: &Running, service: &Service) {
     let plain = "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let answer = running.exchange(&format!("POST /public HTTP/1.1\r\n{plain}"));
     assert_eq!((answer.status, service.seen().len()), (200, 1), "{answer:?}");
+}
+
+/// The session's cookies reach the client beside the visitor's.
+fn sets_every_cookie(front: Front, running: &Running) {
+    let answer = running.send("GET", "/public", &[("Accept-Language", RENEWS)]);
+    let cookies = answer.cookies();
+    let mut cookies: Vec<_> = cookies.split("; ").collect();
+    cookies.sort_unstable();
+    let mut expected = vec!["__Host-id-v=7", "__Host-id=s", "cloakroom-visitor=v1"];
+    if front == Front::Nginx {
+        // Of several, nginx before 1.23 knows the first: the session's token.
+        cookies.retain(|cookie| *cookie != "__Host-id-v=7");
+        expected.remove(0);
+    }
+    assert_eq!(cookies, expected, "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
