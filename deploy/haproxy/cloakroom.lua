@@ -3,9 +3,11 @@
 local ENDPOINT = os.getenv("CLOAKROOM") .. "/.cloakroom/auth/haproxy"
 -- Milliseconds.
 local PATIENCE = 5000
--- What the gateway says of who asks, for the service, and the client's cookies but the gateway's own.
+-- What the gateway says of who asks, for the service; and what of the client's cookies and Authorization
+-- is not the gateway's own.
 local FOR_SERVICE = {
-    "x-user-id", "x-user-roles", "x-session-key", "x-anonymous-id", "x-identity", "cookie",
+    "x-user-id", "x-user-roles", "x-session-key", "x-anonymous-id", "x-identity",
+    "cookie", "authorization",
 }
 -- What the gateway does not need to know, or what is of this connection alone.
 local NOT_ASKED = {
@@ -45,11 +47,21 @@ core.register_action("cloakroom", { "http-req" }, function(txn)
                 txn.http:req_set_header(name, value[0])
             end
         end
-        local cookie = answer.headers["set-cookie"]
-        if cookie then
-            txn:set_var("txn.cloakroom_cookie", cookie[0])
+        -- So the gateway names its token_header, whatever it is called.
+        for name, value in pairs(answer.headers) do
+            if value[0] == "" then
+                txn.http:req_del_header(name)
+            end
         end
+        txn:set_priv(answer.headers["set-cookie"])
     else
         refuse(txn, answer.status, answer.headers, answer.body)
+    end
+end)
+
+-- Hands on the cookies that the gateway sets where a request passes.
+core.register_action("cloakroom_cookies", { "http-res" }, function(txn)
+    for _, cookie in pairs(txn:get_priv() or {}) do
+        txn.http:res_add_header("Set-Cookie", cookie)
     end
 end)

@@ -5,6 +5,7 @@
 //! has sent, and no others. `deploy/` has a configuration for each.
 
 mod cookies;
+mod credentials;
 mod endpoint;
 mod original;
 mod spelling;
@@ -16,8 +17,7 @@ use http::{HeaderName, HeaderValue, Response};
 
 use crate::pages::Problem;
 
-pub(crate) use cookies::IsOwn;
-pub(crate) use endpoint::router;
+pub(crate) use endpoint::{Own, router};
 
 /// A proxy that asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -195,8 +195,9 @@ impl Site {
         let layer = SessionLayer::new(shared.sessions.clone())
             .transport(shared.transport.clone())
             .trusted_proxies(config.trusted_proxies.iter().copied());
-        let keeper =
-            Gatekeeper::new(gate, &config.forward_auth, shared.ready.clone(), config.limits.head);
+        let token_header = shared.cookie.token_header.clone();
+        let (from, ready) = (&config.forward_auth, shared.ready.clone());
+        let keeper = Gatekeeper::new(gate, from, token_header, ready, config.limits.head);
         Ok(Self { service: layer.layer(keeper), fleet, desk, _keeping_up: keeping_up })
     }
 }

@@ -7,13 +7,29 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::routing::any;
 use cloakroom::{Head, Network, TrustedProxies};
-use http::header::{CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
-use super::{Answer, Decide, IsOwn, Proxy, cookies, original};
+use super::cookies::{self, IsOwn};
+use super::{Answer, Decide, Proxy, credentials, original};
 use crate::pages::{Problem, Reader};
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOTHING: HeaderValue = HeaderValue::from_static("");
+/// The names of headers that Envoy takes away before it forwards: of an empty header in an answer it
+/// makes an empty one in the request.
+const ENVOY_TAKES_AWAY: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+/// The cookie of who is not signed in, for nginx.
+const VISITOR_COOKIE: HeaderName = HeaderName::from_static("x-visitor-cookie");
+
+/// What of a client's headers is the gateway's own, and no service's.
+#[derive(Clone)]
+pub(crate) struct Own {
+    /// Says which cookies are.
+    pub(crate) cookies: Arc<IsOwn>,
+    /// The header of tokens, beside `Authorization`.
+    pub(crate) token_header: Option<HeaderName>,
+}
 
 /// What an endpoint needs.
 #[derive(Clone)]
@@ -21,18 +37,18 @@ struct Desk {
     proxy: Proxy,
     /// Where proxies are that may ask.
     proxies: Arc<TrustedProxies>,
-    is_own: Arc<IsOwn>,
+    own: Own,
     decide: Arc<dyn Decide>,
 }
 
-/// The endpoints. `proxies`: the networks of the proxies that may ask; others are refused. `is_own`:
-/// the cookies that services do not get.
-pub(crate) fn router(proxies: Vec<Network>, is_own: Arc<IsOwn>, decide: Arc<dyn Decide>) -> Router {
+/// The endpoints. `proxies`: the networks of the proxies that may ask; others are refused. `own`:
+/// what services do not get.
+pub(crate) fn router(proxies: Vec<Network>, own: Own, decide: Arc<dyn Decide>) -> Router {
     let proxies = Arc::new(TrustedProxies::new(proxies));
     let mut router = Router::new();
     for proxy in Proxy::ALL {
-        let (proxies, is_own) = (Arc::clone(&proxies), Arc::clone(&is_own));
-        let desk = Desk { proxy, proxies, is_own, decide: Arc::clone(&decide) };
+        let (proxies, own) = (Arc::clone(&proxies), own.clone());
+        let desk = Desk { proxy, proxies, own, decide: Arc::clone(&decide) };
         let asked = any(answer).with_state(desk);
         router = router.route(proxy.path(), asked.clone());
         if proxy == Proxy::Envoy {
@@ -80,9 +96,11 @@ impl Desk {
                 let mut response = Response::new(Body::empty());
                 let headers = response.headers_mut();
                 headers.extend(identity);
-                headers.insert(COOKIE, cookies::for_service(asking, &*self.is_own));
+                self.clean(headers, asking);
+                // The session's own are added behind these, and nginx may know the first alone.
+                let name = if self.proxy == Proxy::Nginx { VISITOR_COOKIE } else { SET_COOKIE };
                 for cookie in set {
-                    response.headers_mut().append(SET_COOKIE, cookie);
+                    response.headers_mut().append(name.clone(), cookie);
                 }
                 response
             }
@@ -93,6 +111,34 @@ impl Desk {
                     *response.status_mut() = StatusCode::UNAUTHORIZED;
                 }
                 response
+            }
+        }
+    }
+
+    /// Says what a service gets of those headers in which a client says to the gateway who it is.
+    fn clean(&self, headers: &mut HeaderMap, asking: &HeaderMap) {
+        let cookie = cookies::for_service(asking, &*self.own.cookies);
+        let mut given = vec![(COOKIE, cookie)];
+        given.extend(credentials::for_service(asking).map(|value| (AUTHORIZATION, value)));
+        given.extend(self.own.token_header.clone().map(|name| (name, NOTHING)));
+        let (nothing, some): (Vec<_>, _) =
+            given.into_iter().partition(|(_, value)| value.is_empty());
+        headers.extend(some);
+        self.take_away(headers, nothing);
+    }
+
+    /// Says which of a client's headers no service gets.
+    fn take_away(&self, headers: &mut HeaderMap, nothing: Vec<(HeaderName, HeaderValue)>) {
+        match self.proxy {
+            Proxy::Nginx | Proxy::Caddy | Proxy::Haproxy => headers.extend(nothing),
+            // Takes away all that its configuration names and the answer does not have.
+            Proxy::Traefik => {}
+            Proxy::Envoy => {
+                let names: Vec<_> = nothing.iter().map(|(name, _)| name.as_str()).collect();
+                // Names with commas between them are a header's value, so this cannot fail.
+                if let Ok(list) = HeaderValue::try_from(names.join(",")) {
+                    headers.insert(ENVOY_TAKES_AWAY, list);
+                }
             }
         }
     }
@@ -146,7 +192,10 @@ mod tests {
             .extension(PeerAddr(peer.into()));
         let app = router(
             vec!["10.0.0.0/8".parse().unwrap()],
-            Arc::new(|name: &[u8]| name == b"session"),
+            Own {
+                cookies: Arc::new(|name: &[u8]| name == b"session"),
+                token_header: Some("x-session".parse().unwrap()),
+            },
             Arc::new(ByPath),
         );
         app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
@@ -160,7 +209,9 @@ mod tests {
             let response = ask(proxy, OURS, "/open").await;
             assert_eq!(response.status(), StatusCode::OK, "{proxy:?}");
             assert_eq!(response.headers()["x-user-id"], "a");
-            assert_eq!(response.headers()["set-cookie"], "anon=1");
+            let nginx = proxy == Proxy::Nginx;
+            let name = if nginx { "x-visitor-cookie" } else { "set-cookie" };
+            assert_eq!(response.headers()[name], "anon=1");
             assert_eq!(response.headers()["cache-control"], "no-store");
             assert_eq!(response.headers()["cookie"], "theme=dark");
         }

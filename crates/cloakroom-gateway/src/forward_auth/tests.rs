@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
 use axum::routing::get;
 use cloakroom::Head;
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
@@ -60,8 +62,12 @@ impl Decide for Judge {
 async fn gateway() -> SocketAddr {
     let networks = vec!["127.0.0.0/8".parse().unwrap()];
     let page = get(|headers: HeaderMap| async move { format!("login for {:?}", headers["host"]) });
-    let is_own = Arc::new(|name: &[u8]| name == b"__Host-id");
-    let app: Router = router(networks, is_own, Arc::new(Judge)).route("/.cloakroom/login", page);
+    let own = Own {
+        cookies: Arc::new(|name: &[u8]| name == b"__Host-id"),
+        token_header: Some(HeaderName::from_static("x-session")),
+    };
+    let app: Router = router(networks, own, Arc::new(Judge)).route("/.cloakroom/login", page);
+    let app = app.layer(axum::middleware::from_fn(renew));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -69,6 +75,20 @@ async fn gateway() -> SocketAddr {
     addr
 }
 
+/// Makes of an answer one that has the session's cookies, as the session's layer adds them.
+async fn renew(request: Request, next: Next) -> http::Response<Body> {
+    let renews = request.headers().get("accept-language").is_some_and(|value| value == RENEWS);
+    let mut response = next.run(request).await;
+    for cookie in ["__Host-id=s; Path=/; Max-Age=9", "__Host-id-v=7; Path=/; Max-Age=9"] {
+        if renews {
+            response.headers_mut().append(SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+    }
+    response
+}
+
+/// In `Accept-Language`: the session's cookies are due.
+const RENEWS: &str = "renew";
 const NAVIGATES: (&str, &str) = ("Accept", "text/html");
 const ALICE: (&str, &str) = ("Cookie", "__Host-id=alice; theme=dark");
 /// What a client makes up to be somebody.
@@ -100,6 +120,12 @@ async fn behind(front: Front) {
         forwards(&running, &service);
         is_not_misled(&running, &service);
         keeps_its_endpoints(&running, &service);
+        keeps_tokens(&running, &service);
+        upgrades_to_nothing_else(&running, &service);
+        says_the_way_itself(&running, &service);
+        keeps_what_connection_names(&running, &service);
+        drops_trailers(front, &running, &service);
+        sets_every_cookie(front, &running);
     };
     tokio::task::spawn_blocking(work).await.unwrap();
 }
@@ -185,6 +211,155 @@ fn keeps_its_endpoints(running: &Running, service: &Service) {
         }
     }
     assert_eq!(service.seen().len(), 0, "nothing of it has reached the service");
+}
+
+/// A session's token is the gateway's; what else says who asks may be the service's.
+fn keeps_tokens(running: &Running, service: &Service) {
+    const TOKEN: &str = "VLxGPDhuwj4u0gOIc0M8d6uaSgJyGG_q_1O2IWgbkCkzg-qX";
+    let bearer = format!("Bearer {TOKEN}");
+    let other_scheme = format!("bearer  {TOKEN}");
+    let cases: [(&[(&str, &str)], &[&str]); 5] = [
+        (&[], &[]),
+        (&[("Authorization", &bearer)], &[]),
+        (&[("authorization", &other_scheme)], &[]),
+        (&[("X-Session", TOKEN), ("Authorization", "Basic YTpi")], &["Basic YTpi"]),
+        (&[("Authorization", "Bearer other")], &["Bearer other"]),
+    ];
+    for (given, authorization) in cases {
+        assert_eq!(running.send("GET", "/public", given).status, 200);
+        let seen = service.seen().pop().unwrap();
+        assert_eq!(seen.taken_for("authorization"), authorization, "{given:?}: {seen:?}");
+        assert_eq!(seen.taken_for("x-session"), [""; 0], "{given:?}: {seen:?}");
+        assert_eq!(seen.taken_for("cookie"), [""; 0], "{given:?}: {seen:?}");
+    }
+    let twice = [("Authorization", "Basic YTpi"), ("Authorization", &*bearer)];
+    running.send("GET", "/public", &twice);
+    assert!(!format!("{:?}", service.seen()).contains(TOKEN));
+}
+
+/// Whatever follows an upgrade to another form of HTTP would be asked about by nobody.
+fn upgrades_to_nothing_else(running: &Running, service: &Service) {
+    let upgrade = |connection: &str, protocols: &str| {
+        let rest = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        let request = format!("Connection: {connection}\r\n{protocols}\r\n{rest}\r\n\r\n");
+        let answer = running.exchange(&format!("GET /public HTTP/1.1\r\n{request}"));
+        (answer, service.seen())
+    };
+    for spelled in ["websocket", "WebSocket"] {
+        let (answer, seen) = upgrade("Upgrade", &format!("Upgrade: {spelled}"));
+        assert_eq!(answer.status, 101, "{answer:?}: {seen:?}");
+        assert!(seen[0].taken_for("upgrade")[0].eq_ignore_ascii_case("websocket"), "{seen:?}");
+    }
+    for protocols in [
+        "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: H2C\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: websocket, h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: websocket\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: h2c\r\nUpgrade: websocket\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: TLS/1.3, HTTP/2.0",
+        "Upgrade: other",
+    ] {
+        let (answer, seen) = upgrade("Upgrade, HTTP2-Settings", protocols);
+        for seen in &seen {
+            let upgrades = seen.taken_for("upgrade");
+            let other = upgrades.iter().any(|other| !other.eq_ignore_ascii_case("websocket"));
+            assert!(!other && upgrades.len() <= 1, "{protocols}: {answer:?}: {seen:?}");
+            assert_eq!(seen.taken_for("http2-settings"), [""; 0], "{protocols}: {seen:?}");
+            let connection = seen.taken_for("connection").join(",").to_ascii_lowercase();
+            assert!(!connection.contains("http2"), "{protocols}: {seen:?}");
+        }
+    }
+}
+
+/// What services believe of a request's way comes from the proxy.
+fn says_the_way_itself(running: &Running, service: &Service) {
+    for name in [
+        "Forwarded",
+        "Proxy",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Server",
+        "X-Original-URL",
+        "X-Real-IP",
+        "X-Rewrite-URL",
+        "X_Forwarded_Host",
+        "X.Forwarded.For",
+        "X-Forwarded_Prefix",
+        "X_Original_URL",
+        "X.Rewrite-URL",
+        "X-Real_IP",
+    ] {
+        let answer = running.send("GET", "/public", &[(name, "203.0.113.66")]);
+        let seen = service.seen();
+        assert!(!format!("{seen:?}").contains("203.0.113.66"), "{name}: {answer:?}: {seen:?}");
+    }
+}
+
+/// What `Connection` names goes no further, so a client could take off what it is said to be.
+fn keeps_what_connection_names(running: &Running, service: &Service) {
+    for named in ["close, X-User-Id, X-Identity", "X-User-Roles, X-Session-Key, close", "x-user-id"]
+    {
+        let cookie = format!("Cookie: {}", ALICE.1);
+        let request = format!("GET /order/1 HTTP/1.1\r\nConnection: {named}\r\n{cookie}\r\n\r\n");
+        let answer = running.exchange(&request);
+        let seen = service.seen();
+        assert_eq!((answer.status, seen.len()), (200, 1), "{named}: {answer:?}: {seen:?}");
+        for (name, value) in [
+            ("x-user-id", "alice"),
+            ("x-user-roles", "clerk,admin"),
+            ("x-session-key", "k1"),
+            ("x-identity", "a.b.c"),
+        ] {
+            assert_eq!(seen[0].taken_for(name), [value], "{named}: {seen:?}");
+        }
+        let connection = seen[0].taken_for("connection").join(",").to_ascii_lowercase();
+        assert!(!connection.contains("x-"), "{named}: {seen:?}");
+    }
+    // Nor can it take off what the gateway is asked about.
+    for named in ["X-Forwarded-Uri", "X-Forwarded-Method, X-Forwarded-Host", "X-Forwarded-For"] {
+        let lines = format!("Connection: close, {named}\r\nX-Forwarded-Uri: /public\r\n\r\n");
+        let answer = running.exchange(&format!("GET /internal HTTP/1.1\r\n{lines}"));
+        assert_ne!(answer.status, 200, "{named}: {answer:?}");
+        assert_eq!(service.seen().len(), 0, "{named}: {answer:?}");
+    }
+}
+
+/// Some services take trailers for headers.
+fn drops_trailers(front: Front, running: &Running, service: &Service) {
+    // Older versions of HAProxy can only refuse those that are announced.
+    let all: &[_] = match front {
+        Front::Haproxy => &["Trailer: X-User-Id, X-Other\r\n"],
+        _ => &["Trailer: X-User-Id, X-Other\r\n", ""],
+    };
+    for announced in all {
+        let head = format!("POST /public HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{announced}");
+        let body = "3\r\nabc\r\n0\r\nX-User-Id: root\r\nX-Other: root\r\n\r\n";
+        let answer = running.exchange(&format!("{head}Connection: close\r\n\r\n{body}"));
+        let seen = service.seen();
+        assert!([200, 400].contains(&answer.status), "{announced:?}: {answer:?}: {seen:?}");
+        assert!(!format!("{seen:?}").contains("root"), "{announced:?}: {answer:?}: {seen:?}");
+    }
+    let plain = "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let answer = running.exchange(&format!("POST /public HTTP/1.1\r\n{plain}"));
+    assert_eq!((answer.status, service.seen().len()), (200, 1), "{answer:?}");
+}
+
+/// The session's cookies reach the client beside the visitor's.
+fn sets_every_cookie(front: Front, running: &Running) {
+    let answer = running.send("GET", "/public", &[("Accept-Language", RENEWS)]);
+    let cookies = answer.cookies();
+    let mut cookies: Vec<_> = cookies.split("; ").collect();
+    cookies.sort_unstable();
+    let mut expected = vec!["__Host-id-v=7", "__Host-id=s", "cloakroom-visitor=v1"];
+    if front == Front::Nginx {
+        // Of several, nginx before 1.23 knows the first: the session's token.
+        cookies.retain(|cookie| *cookie != "__Host-id-v=7");
+        expected.remove(0);
+    }
+    assert_eq!(cookies, expected, "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

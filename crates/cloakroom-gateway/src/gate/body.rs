@@ -12,15 +12,13 @@ use crate::pages::Problem;
 
 /// The most bytes of a body.
 const MOST: usize = 64 * 1024;
-/// How long all of a body may take: whoever sends a form's few bytes one by one is no browser.
-const WITHIN: Duration = Duration::from_secs(15);
 
-/// Makes the body one that is there.
-pub(super) async fn whole(request: Request<Body>) -> Result<Request<Body>, Problem> {
-    whole_within(WITHIN, request).await
-}
-
-async fn whole_within(within: Duration, request: Request<Body>) -> Result<Request<Body>, Problem> {
+/// Makes the body one that is there. All of it has so long: whoever sends a form's few bytes one by
+/// one is no browser.
+pub(super) async fn whole(
+    within: Duration,
+    request: Request<Body>,
+) -> Result<Request<Body>, Problem> {
     if request.body().is_end_stream() {
         return Ok(request);
     }
@@ -47,11 +45,11 @@ mod tests {
     use super::*;
 
     async fn of(body: Body) -> Result<usize, Problem> {
-        within(WITHIN, body).await
+        within(Duration::from_secs(60), body).await
     }
 
     async fn within(most: Duration, body: Body) -> Result<usize, Problem> {
-        let request = whole_within(most, Request::new(body)).await?;
+        let request = whole(most, Request::new(body)).await?;
         Ok(request.into_body().collect().await.unwrap().to_bytes().len())
     }
 

@@ -10,17 +10,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::get;
 use cloakroom::Network;
-use futures_util::StreamExt;
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONNECTION};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use tower::ServiceExt;
 use tower_service::Service;
 
 use super::{Gate, body};
-use crate::forward_auth::{self, IsOwn};
+use crate::forward_auth::{self, Own};
 use crate::identity;
 use crate::pages::{Problem, Reader};
 use crate::serve::{Readiness, Target};
@@ -33,8 +32,6 @@ pub(crate) const OWN: &str = "/.cloakroom/";
 pub(crate) struct Gatekeeper {
     gate: Arc<Gate>,
     own: Router,
-    /// How long the body of a request to a page of the gateway's own may take.
-    body: Duration,
 }
 
 /// The future of an answer.
@@ -42,17 +39,24 @@ pub(crate) type Passing = Pin<Box<dyn Future<Output = Result<Response<Body>, Inf
 
 impl Gatekeeper {
     /// Keeps `gate`, and the pages beside it. `proxies`: who may ask the forward-auth endpoints.
-    /// `body`: how long the body of a request to one of these pages may take.
-    pub(crate) fn new(gate: Gate, proxies: &[Network], ready: Readiness, body: Duration) -> Self {
+    /// `token_header`: where tokens come in beside `Authorization`. `body`: how long the body of a
+    /// request to one of these pages may take.
+    pub(crate) fn new(
+        gate: Gate,
+        proxies: &[Network],
+        token_header: Option<HeaderName>,
+        ready: Readiness,
+        body: Duration,
+    ) -> Self {
         let (cookies, gate) = (gate.cookies.clone(), Arc::new(gate));
-        let is_own: Arc<IsOwn> = Arc::new(move |name| cookies.has(name));
+        let own = Own { cookies: Arc::new(move |name| cookies.has(name)), token_header };
         let own = Router::new()
-            .merge(gate.desk.router().layer(from_fn(whole_body)))
+            .merge(gate.desk.router().layer(from_fn_with_state(body, whole_body)))
             .merge(identity::router(gate.teller.clone()))
-            .merge(forward_auth::router(proxies.to_vec(), is_own, Arc::clone(&gate) as _))
+            .merge(forward_auth::router(proxies.to_vec(), own, Arc::clone(&gate) as _))
             .merge(health(ready))
             .fallback(not_found);
-        Self { gate, own, body }
+        Self { gate, own }
     }
 }
 
@@ -66,9 +70,9 @@ impl Service<Request<Body>> for Gatekeeper {
     }
 
     fn call(&mut self, request: Request<Body>) -> Passing {
-        let (leaves_body, within) = (may_leave_body(&request), self.body);
+        let leaves_body = may_leave_body(&request);
         if request.uri().path().starts_with(OWN) {
-            let own = own(self.own.clone(), request.map(|body| in_time(body, within)));
+            let own = own(self.own.clone(), request);
             return Box::pin(async move { Ok(ending(own.await?, leaves_body)) });
         }
         let gate = Arc::clone(&self.gate);
@@ -88,28 +92,14 @@ fn may_leave_body(request: &Request<Body>) -> bool {
 /// Says that the connection ends, where a body that was refused may stand in the way of the next
 /// request on it.
 fn ending(mut response: Response<Body>, leaves_body: bool) -> Response<Body> {
-    let refused =
-        matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE);
+    let refused = matches!(
+        response.status(),
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
+    );
     if leaves_body && refused {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// A body that fails where it has not come as a whole within that time: pages have small ones, and
-/// a byte now and then is no way to send them.
-fn in_time(body: Body, within: Duration) -> Body {
-    if http_body::Body::is_end_stream(&body) {
-        return body;
-    }
-    let parts = (body.into_data_stream(), Box::pin(tokio::time::sleep(within)));
-    Body::from_stream(futures_util::stream::unfold(parts, |(mut data, mut late)| async move {
-        let next = tokio::select! {
-            next = data.next() => next?,
-            () = &mut late => Err(axum::Error::new(std::io::Error::from(ErrorKind::TimedOut))),
-        };
-        Some((next, (data, late)))
-    }))
 }
 
 /// What a client likes to read, kept while its request is under way.
@@ -142,9 +132,13 @@ async fn own(router: Router, request: Request<Body>) -> Result<Response<Body>, I
 }
 
 /// Of the own pages, only the desk's read bodies.
-async fn whole_body(request: Request<Body>, next: Next) -> Response<Body> {
+async fn whole_body(
+    State(within): State<Duration>,
+    request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
     let liking = Liking::of(request.headers());
-    match body::whole(request).await {
+    match body::whole(within, request).await {
         Ok(request) => next.run(request).await,
         Err(problem) => liking.response(problem),
     }

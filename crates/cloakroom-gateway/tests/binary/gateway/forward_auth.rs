@@ -123,6 +123,8 @@ fn judges(front: Front, mut redis: Redis) {
 
     let cookie = sign_in(&proxy, &gateway.password());
     forwards(&proxy, &service, &cookie);
+    keeps_the_token(&proxy, &service, &gateway.password());
+    upgrades(&proxy, &service, &cookie);
     let alice = ("Cookie", &*cookie);
     for refused in ["/sku/1", "/boss/1"] {
         assert_eq!(proxy.send("GET", refused, &[alice]).status, 403, "{refused}");
@@ -174,6 +176,33 @@ fn forwards(proxy: &Running, service: &Service, cookie: &str) {
     assert_eq!(seen.taken_for("x-session-key").len(), 1);
     assert_eq!(seen.taken_for("x-anonymous-id"), [""; 0]);
     assert_eq!(seen.taken_for("cookie"), ["theme=dark"], "no service sees a token");
+}
+
+/// An app that keeps no cookies is known by its token, which goes no further than to the gateway.
+fn keeps_the_token(proxy: &Running, service: &Service, password: &str) {
+    let body = format!(r#"{{"username":"admin","password":"{password}"}}"#);
+    let headers = [("Content-Type", "application/json"), ("Authorization", "Bearer"), JSON];
+    let answer = proxy.send_with("POST", "/.cloakroom/api/login", &headers, &body);
+    let token = answer.header("x-session-token");
+    assert!(answer.status == 200 && !token.is_empty(), "{answer:?}");
+    let bearer = format!("Bearer {token}");
+    let answer = proxy.send("GET", "/order/1", &[("Authorization", &*bearer), JSON]);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let seen = service.seen().pop().unwrap();
+    assert_eq!(seen.taken_for("x-user-id"), ["admin"], "{seen:?}");
+    assert_eq!(seen.taken_for("authorization"), [""; 0], "no service sees a token");
+}
+
+/// To WebSocket, and to no other form of HTTP, whose requests nobody would judge.
+fn upgrades(proxy: &Running, service: &Service, cookie: &str) {
+    for (protocol, upgrades) in [("websocket", true), ("h2c", false)] {
+        let head = format!("GET /order/1 HTTP/1.1\r\nCookie: {cookie}\r\nConnection: Upgrade");
+        let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        let request = format!("{head}\r\nUpgrade: {protocol}\r\n{key}\r\n\r\n");
+        let answer = proxy.exchange(&request);
+        assert_eq!(answer.status == 101, upgrades, "{protocol}: {answer:?}");
+        assert_eq!(service.seen().len(), 1, "{protocol}: {answer:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

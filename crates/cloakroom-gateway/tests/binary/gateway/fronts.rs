@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -215,6 +215,18 @@ impl Running {
         let text = String::from_utf8_lossy(&answer);
         Answer::parse(&text).unwrap_or_else(|| panic!("{target}: {text:?}: {}", self.output()))
     }
+
+    /// Sends a request whose lines are all written here but for the host's, and reads the head of its
+    /// answer; the connection may stay open behind it.
+    pub(crate) fn exchange(&self, request: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.addr).unwrap();
+        stream.set_read_timeout(Some(BOUND)).unwrap();
+        let (first, others) = request.split_once("\r\n").unwrap();
+        write!(stream, "{first}\r\nHost: {}\r\n{others}", self.addr).unwrap();
+        let head = lines(&mut BufReader::new(stream));
+        let head = head.unwrap_or_else(|| panic!("{request:?} has no answer: {}", self.output()));
+        Answer::parse(&format!("{head}\r\n")).unwrap()
+    }
 }
 
 impl Drop for Running {
@@ -322,24 +334,66 @@ impl Seen {
     }
 }
 
-/// Answers every request of a connection that has no body.
+/// Answers every request of a connection, and goes on with it after an upgrade as if there were none.
+/// To WebSocket, it upgrades those that have the key of RFC 6455's example.
 fn answer(mut stream: TcpStream, heads: &Mutex<Vec<String>>) {
-    let mut read = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        while let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head: Vec<u8> = read.drain(..end + 4).collect();
-            heads.lock().unwrap().push(String::from_utf8_lossy(&head[..end]).into_owned());
-            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nservice";
-            if stream.write_all(answer).is_err() {
-                return;
+    let Ok(reading) = stream.try_clone() else { return };
+    let mut reader = BufReader::new(reading);
+    while let Some(head) = request(&mut reader) {
+        let upgrade = Seen::of(&head).taken_for("upgrade").join(", ");
+        heads.lock().unwrap().push(head);
+        let answer = match upgrade.as_str() {
+            "" => "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nservice".to_owned(),
+            _ => {
+                let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+                let headers = format!("Upgrade: {upgrade}\r\nSec-WebSocket-Accept: {accept}");
+                format!("HTTP/1.1 101 Switching\r\nConnection: upgrade\r\n{headers}\r\n\r\n")
             }
-        }
-        match stream.read(&mut chunk) {
-            Ok(0) | Err(_) => return,
-            Ok(some) => read.extend_from_slice(&chunk[..some]),
+        };
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return;
         }
     }
+}
+
+/// Reads a request. Returns its head, and its trailers as if they were of it: some services do so.
+fn request(reader: &mut impl BufRead) -> Option<String> {
+    let mut head = lines(reader)?;
+    let seen = Seen::of(&head);
+    let length = seen.taken_for("content-length").first().and_then(|length| length.parse().ok());
+    let chunked = !seen.taken_for("transfer-encoding").is_empty();
+    skip(reader, length.unwrap_or(0))?;
+    while chunked {
+        let size = u64::from_str_radix(&line(reader)?, 16).ok()?;
+        if size == 0 {
+            head.push_str(&lines(reader)?);
+            break;
+        }
+        skip(reader, size + 2)?;
+    }
+    Some(head)
+}
+
+/// The lines until one is empty.
+fn lines(reader: &mut impl BufRead) -> Option<String> {
+    let mut lines = String::new();
+    loop {
+        match line(reader)?.as_str() {
+            "" => return Some(lines),
+            line => lines.extend([line, "\r\n"]),
+        }
+    }
+}
+
+fn line(reader: &mut impl BufRead) -> Option<String> {
+    let mut line = Vec::new();
+    reader.read_until(b'\n', &mut line).ok().filter(|read| *read > 0)?;
+    Some(String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
+fn skip(reader: &mut impl BufRead, bytes: u64) -> Option<()> {
+    let skipped = std::io::copy(&mut reader.take(bytes), &mut std::io::sink()).ok()?;
+    (skipped == bytes).then_some(())
 }
 
 fn command(program: &str, arguments: &[&str]) -> Command {
