@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::handler::Handler;
 use axum::routing::get;
 use cloakroom::Network;
 use http::header::{ACCEPT, ACCEPT_LANGUAGE};
@@ -18,7 +19,7 @@ use tower_service::Service;
 use super::Gate;
 use crate::forward_auth::{self, IsOwn};
 use crate::identity;
-use crate::pages::{Problem, Reader};
+use crate::pages::{Brand, Problem, Reader};
 use crate::serve::{Readiness, Target};
 
 /// Begins the paths of the gateway's own pages, before any rule: no rule can lock the login away.
@@ -44,7 +45,7 @@ impl Gatekeeper {
             .merge(identity::router(gate.teller.clone()))
             .merge(forward_auth::router(proxies.to_vec(), is_own, Arc::clone(&gate) as _))
             .merge(health(ready))
-            .fallback(not_found);
+            .fallback_service(not_found.with_state(Arc::clone(&gate)));
         Self { gate, own }
     }
 }
@@ -60,12 +61,13 @@ impl Service<Request<Body>> for Gatekeeper {
 
     fn call(&mut self, request: Request<Body>) -> Passing {
         if request.uri().path().starts_with(OWN) {
-            return Box::pin(own(self.own.clone(), request));
+            return Box::pin(own(Arc::clone(&self.gate), self.own.clone(), request));
         }
         let gate = Arc::clone(&self.gate);
         Box::pin(async move {
             let liking = Liking::of(request.headers());
-            Ok(gate.pass(request).await.unwrap_or_else(|problem| liking.response(problem)))
+            let passed = gate.pass(request).await;
+            Ok(passed.unwrap_or_else(|problem| liking.response(problem, gate.desk.brand())))
         })
     }
 }
@@ -84,23 +86,28 @@ impl Liking {
         }
     }
 
-    fn response(self, problem: Problem) -> Response<Body> {
+    fn response(self, problem: Problem, brand: &Brand) -> Response<Body> {
         let liked = [(ACCEPT, self.accept), (ACCEPT_LANGUAGE, self.languages)];
         let liked = liked.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        problem.response(Reader { headers: &liked.collect() })
+        problem.dressed(Reader { headers: &liked.collect() }, brand)
     }
 }
 
-async fn own(router: Router, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+async fn own(
+    gate: Arc<Gate>,
+    router: Router,
+    request: Request<Body>,
+) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
     if let Err(why) = Target::of(&parts) {
-        return Ok(Problem::BadRequest(why).response(Reader { headers: &parts.headers }));
+        let reader = Reader { headers: &parts.headers };
+        return Ok(Problem::BadRequest(why).dressed(reader, gate.desk.brand()));
     }
     router.oneshot(Request::from_parts(parts, body)).await
 }
 
-async fn not_found(request: Request<Body>) -> Response<Body> {
-    Problem::NotFound.response(Reader { headers: request.headers() })
+async fn not_found(State(gate): State<Arc<Gate>>, request: Request<Body>) -> Response<Body> {
+    Problem::NotFound.dressed(Reader { headers: request.headers() }, gate.desk.brand())
 }
 
 /// Whether the process lives, and whether it wants requests: for balancers. A store that is away is

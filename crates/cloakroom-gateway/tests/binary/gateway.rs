@@ -5,4 +5,5 @@ mod fronts;
 pub(crate) mod origin;
 pub(crate) mod support;
 
+mod shown;
 mod way;
