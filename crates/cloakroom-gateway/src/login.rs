@@ -9,6 +9,7 @@ mod flow;
 mod forms;
 pub(crate) mod manage;
 mod me;
+mod network;
 mod places;
 mod random;
 mod routes;

@@ -218,7 +218,8 @@ fn keeps_tokens(running: &Running, service: &Service) {
     const TOKEN: &str = "VLxGPDhuwj4u0gOIc0M8d6uaSgJyGG_q_1O2IWgbkCkzg-qX";
     let bearer = format!("Bearer {TOKEN}");
     let other_scheme = format!("bearer  {TOKEN}");
-    let cases: [(&[(&str, &str)], &[&str]); 5] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: [Case<'_>; 5] = [
         (&[], &[]),
         (&[("Authorization", &bearer)], &[]),
         (&[("authorization", &other_scheme)], &[]),

@@ -1,7 +1,6 @@
 //! The service that every request meets: the gateway's own pages, or the gate.
 
 use std::convert::Infallible;
-use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::get;
 use cloakroom::Network;
@@ -21,7 +21,7 @@ use tower_service::Service;
 use super::{Gate, body};
 use crate::forward_auth::{self, Own};
 use crate::identity;
-use crate::pages::{Problem, Reader};
+use crate::pages::{Brand, Problem, Reader};
 use crate::serve::{Readiness, Target};
 
 /// Begins the paths of the gateway's own pages, before any rule: no rule can lock the login away.
@@ -51,11 +51,13 @@ impl Gatekeeper {
         let (cookies, gate) = (gate.cookies.clone(), Arc::new(gate));
         let own = Own { cookies: Arc::new(move |name| cookies.has(name)), token_header };
         let own = Router::new()
-            .merge(gate.desk.router().layer(from_fn_with_state(body, whole_body)))
+            .merge(
+                gate.desk.router().layer(from_fn_with_state((Arc::clone(&gate), body), whole_body)),
+            )
             .merge(identity::router(gate.teller.clone()))
             .merge(forward_auth::router(proxies.to_vec(), own, Arc::clone(&gate) as _))
             .merge(health(ready))
-            .fallback(not_found);
+            .fallback_service(not_found.with_state(Arc::clone(&gate)));
         Self { gate, own }
     }
 }
@@ -72,14 +74,16 @@ impl Service<Request<Body>> for Gatekeeper {
     fn call(&mut self, request: Request<Body>) -> Passing {
         let leaves_body = may_leave_body(&request);
         if request.uri().path().starts_with(OWN) {
-            let own = own(self.own.clone(), request);
+            let own = own(Arc::clone(&self.gate), self.own.clone(), request);
             return Box::pin(async move { Ok(ending(own.await?, leaves_body)) });
         }
         let gate = Arc::clone(&self.gate);
         Box::pin(async move {
             let liking = Liking::of(request.headers());
             let passed = gate.pass(request).await;
-            Ok(passed.unwrap_or_else(|problem| ending(liking.response(problem), leaves_body)))
+            let brand = gate.desk.brand();
+            Ok(passed
+                .unwrap_or_else(|problem| ending(liking.response(problem, brand), leaves_body)))
         })
     }
 }
@@ -116,36 +120,41 @@ impl Liking {
         }
     }
 
-    fn response(self, problem: Problem) -> Response<Body> {
+    fn response(self, problem: Problem, brand: &Brand) -> Response<Body> {
         let liked = [(ACCEPT, self.accept), (ACCEPT_LANGUAGE, self.languages)];
         let liked = liked.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        problem.response(Reader { headers: &liked.collect() })
+        problem.dressed(Reader { headers: &liked.collect() }, brand)
     }
 }
 
-async fn own(router: Router, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+async fn own(
+    gate: Arc<Gate>,
+    router: Router,
+    request: Request<Body>,
+) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
     if let Err(why) = Target::of(&parts) {
-        return Ok(Problem::BadRequest(why).response(Reader { headers: &parts.headers }));
+        let reader = Reader { headers: &parts.headers };
+        return Ok(Problem::BadRequest(why).dressed(reader, gate.desk.brand()));
     }
     router.oneshot(Request::from_parts(parts, body)).await
 }
 
 /// Of the own pages, only the desk's read bodies.
 async fn whole_body(
-    State(within): State<Duration>,
+    State((gate, within)): State<(Arc<Gate>, Duration)>,
     request: Request<Body>,
     next: Next,
 ) -> Response<Body> {
     let liking = Liking::of(request.headers());
     match body::whole(within, request).await {
         Ok(request) => next.run(request).await,
-        Err(problem) => liking.response(problem),
+        Err(problem) => liking.response(problem, gate.desk.brand()),
     }
 }
 
-async fn not_found(request: Request<Body>) -> Response<Body> {
-    Problem::NotFound.response(Reader { headers: request.headers() })
+async fn not_found(State(gate): State<Arc<Gate>>, request: Request<Body>) -> Response<Body> {
+    Problem::NotFound.dressed(Reader { headers: request.headers() }, gate.desk.brand())
 }
 
 /// Whether the process lives, and whether it wants requests: for balancers. A store that is away is

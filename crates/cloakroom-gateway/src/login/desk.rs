@@ -17,7 +17,7 @@ use super::throttle::Throttle;
 use super::users::{Name, Password, Users};
 use super::{LoginSettings, binding, routes, target};
 use crate::fault::Fault;
-use crate::pages::{Problem, guard};
+use crate::pages::{Brand, Problem, guard};
 use crate::visitor::{User, Visitor};
 
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -61,8 +61,7 @@ pub(crate) struct Recognised {
 }
 
 impl Desk {
-    /// Opens the users' database and reads the theme. `keyring`: seals the ids of anonymous
-    /// visitors. `insecure_plain_http`: whether cookies have to travel over plain HTTP, too.
+    /// Opens the users' database and reads the theme. `keyring`: seals what browsers keep. `insecure_plain_http`: whether cookies have to travel over plain HTTP, too.
     pub(crate) async fn new(
         sessions: Sessions,
         settings: LoginSettings,
@@ -86,7 +85,7 @@ impl Desk {
         tokio::spawn(async move { preparing.prepare().await });
         let inner = Inner {
             throttle: Throttle::new(sessions.clone(), settings.throttling),
-            flows: Flows::new(sessions.clone(), insecure_plain_http),
+            flows: Flows::new(sessions.clone(), keyring.clone(), insecure_plain_http),
             visitors: Visitors::new(keyring, insecure_plain_http),
             look: Look::read(&settings.theme)?,
             places: settings.places.as_deref().map(Places::open).transpose()?,
@@ -112,6 +111,11 @@ impl Desk {
     /// The names of the cookies that are the gateway's own, beside the session's.
     pub(crate) fn cookie_names(&self) -> [&str; 2] {
         [self.flows.cookie_name(), self.visitors.cookie_name()]
+    }
+
+    /// Whose pages these are.
+    pub(crate) fn brand(&self) -> &Brand {
+        &self.look.brand
     }
 
     /// Who asks. `session`: as it was opened; it may be empty. A session that is bound to another
@@ -159,7 +163,8 @@ impl Desk {
     }
 
     /// What somebody gets who has to sign in: a browser that navigates is sent to the login page,
-    /// and comes back to where it wanted to go; others get 401. Asks the store for the former.
+    /// and comes back to where it wanted to go; others get 401. Asks the store for the former,
+    /// which writes nothing for a browser's first.
     pub(crate) async fn sign_in_first(&self, head: Head<'_>) -> Result<Response<Body>, Problem> {
         let path = head.uri.path_and_query().map_or(target::START, |whole| whole.as_str());
         self.sign_in_for(head, path).await
@@ -192,7 +197,7 @@ impl Desk {
 }
 
 /// Begins a login that leads to `to`, and sends the browser there.
-pub(super) async fn to_login(browser: Browser, to: &str) -> Result<Response<Body>, Problem> {
+pub(super) async fn to_login(mut browser: Browser, to: &str) -> Result<Response<Body>, Problem> {
     let id = browser.begin(to).await?;
     let response = sent(StatusCode::FOUND, &format!("{}?flow={id}", routes::LOGIN))?;
     Ok(with_cookie(response, browser.cookie))

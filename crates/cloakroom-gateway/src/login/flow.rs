@@ -1,11 +1,14 @@
-//! Logins that are under way: where each of a browser's tabs wanted to go. They are kept on the
-//! server, in one record for each browser.
+//! Logins that are under way: where each of a browser's tabs wanted to go. A browser's first is
+//! sealed in its cookie, for most who begin one are robots and never come back; from the second on
+//! they are in one record on the server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloakroom::{Entry, Error, Kind, Sessions, Slot, Timestamp};
+use cloakroom::{Entry, Error, KeyRing, Kind, Sessions, Slot, Timestamp};
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,6 +17,7 @@ use super::cookie::Cookie;
 use super::random;
 
 pub(crate) const COOKIE: &str = "cloakroom-flow";
+const PURPOSE: &str = "flow";
 const UNDER_WAY: Slot<UnderWay> = Slot::new("flows");
 /// How long a login may take.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -23,6 +27,9 @@ const MOST_FLOWS: usize = 8;
 /// [`TO_AND_FRO`], before it is taken for a loop.
 const MOST_RETURNS: usize = 4;
 const TO_AND_FRO: Duration = Duration::from_secs(30);
+
+/// For how long an answer of the store shows that it is there.
+const HEARD_LATELY: Duration = Duration::from_secs(2);
 
 /// A browser's logins.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -56,6 +63,13 @@ impl UnderWay {
         id
     }
 
+    /// Takes over the login that was in the browser's cookie, unless that has been done.
+    fn take_over(&mut self, first: Option<&Flow>) {
+        if let Some(first) = first.filter(|first| self.leads_to(&first.id).is_none()) {
+            self.flows.insert(0, first.clone());
+        }
+    }
+
     /// Where a login leads.
     fn leads_to(&self, id: &str) -> Option<&str> {
         self.flows.iter().find(|flow| flow.id == id).map(|flow| &*flow.to)
@@ -77,7 +91,10 @@ impl UnderWay {
 #[derive(Clone, Debug)]
 pub(super) struct Flows {
     sessions: Sessions,
+    ring: KeyRing,
     cookie: Cookie,
+    /// When the store answered last, in milliseconds since the Unix epoch.
+    heard: Arc<AtomicU64>,
 }
 
 /// One browser, known by a cookie.
@@ -85,13 +102,19 @@ pub(super) struct Flows {
 pub(super) struct Browser {
     id: String,
     entry: Entry,
-    /// The cookie to set, where it has none.
+    is_new: bool,
+    /// The login that is in its cookie.
+    first: Option<Flow>,
+    /// The cookie to set, where it has none or another.
     pub(super) cookie: Option<HeaderValue>,
+    flows: Flows,
 }
 
 impl Flows {
-    pub(super) fn new(sessions: Sessions, insecure_plain_http: bool) -> Self {
-        Self { sessions, cookie: Cookie::new(COOKIE, insecure_plain_http) }
+    /// `ring`: seals what browsers keep.
+    pub(super) fn new(sessions: Sessions, ring: KeyRing, insecure_plain_http: bool) -> Self {
+        let cookie = Cookie::new(COOKIE, insecure_plain_http);
+        Self { sessions, ring, cookie, heard: Arc::default() }
     }
 
     pub(super) fn cookie_name(&self) -> &str {
@@ -101,29 +124,81 @@ impl Flows {
     /// The browser that asks. One that was not here before becomes known by a cookie that lasts until
     /// it is closed; nothing is stored by that.
     pub(super) fn browser(&self, headers: &HeaderMap) -> Browser {
-        let known = self.cookie.read(headers).filter(|id| random::is_id(id)).map(str::to_owned);
-        let (id, cookie) = match known {
-            Some(id) => (id, None),
-            None => {
-                let id = random::id();
-                let cookie = self.cookie.set(&id, None);
-                (id, cookie)
-            }
-        };
-        Browser { entry: self.sessions.entry(Kind::Flow, &id, LIFETIME), id, cookie }
+        let known = self.cookie.read(headers).and_then(|text| self.known(text));
+        let is_new = known.is_none();
+        let (id, first) = known.unwrap_or_else(|| (random::id(), None));
+        Browser {
+            entry: self.sessions.entry(Kind::Flow, &id, LIFETIME),
+            cookie: is_new.then(|| self.cookie.set(&id, None)).flatten(),
+            id,
+            is_new,
+            first,
+            flows: self.clone(),
+        }
+    }
+
+    /// Whose cookie this is, and the login that it holds. The id outlives the login.
+    fn known(&self, text: &str) -> Option<(String, Option<Flow>)> {
+        if random::is_id(text) {
+            return Some((text.to_owned(), None));
+        }
+        let plain = String::from_utf8(self.ring.open(PURPOSE, text)?).ok()?;
+        let mut words = plain.splitn(4, ' ').map(str::to_owned);
+        let (browser, at) = (words.next()?, words.next()?.parse().ok()?);
+        let flow = Flow { id: words.next()?, to: words.next()? };
+        let age = self.sessions.now().since(Timestamp::from_millis(at));
+        Some((browser, (age < LIFETIME).then_some(flow)))
+    }
+
+    /// The cookie of a browser with one login: the browser's id, when it was sealed, and the login.
+    fn sealed(&self, browser: &str, Flow { id, to }: &Flow) -> Option<HeaderValue> {
+        let now = self.sessions.now();
+        let plain = format!("{browser} {} {id} {to}", now.millis());
+        self.cookie.set(&self.ring.seal(PURPOSE, plain.as_bytes(), now)?, None)
     }
 }
 
 impl Browser {
-    /// Begins a login that leads to `to`; its id.
-    pub(super) async fn begin(&self, to: &str) -> Result<String, Error> {
-        let id = random::id();
-        self.entry.update(UNDER_WAY, |under_way| under_way.begin(&id, to)).await
+    /// Begins a login that leads to `to`; its id. A browser's first writes nothing.
+    pub(super) async fn begin(&mut self, to: &str) -> Result<String, Error> {
+        let again = self.first.as_ref().filter(|first| first.to == to).map(|first| &first.id);
+        let id = again.cloned().unwrap_or_else(random::id);
+        if self.is_new || again.is_some() {
+            self.hear().await?;
+            let flow = Flow { id, to: to.to_owned() };
+            self.cookie = self.flows.sealed(&self.id, &flow);
+            return Ok(flow.id);
+        }
+        let first = self.first.as_ref();
+        let begin = |under_way: &mut UnderWay| {
+            under_way.take_over(first);
+            under_way.begin(&id, to)
+        };
+        let begun = self.entry.update(UNDER_WAY, begin).await?;
+        if first.is_some() {
+            self.cookie = self.flows.cookie.set(&self.id, None);
+        }
+        Ok(begun)
+    }
+
+    /// Makes sure that the store answers, for else nobody could sign in; seldom, for robots come
+    /// often.
+    async fn hear(&self) -> Result<(), Error> {
+        let (heard, now) = (&self.flows.heard, self.flows.sessions.now());
+        let last = Timestamp::from_millis(heard.load(Ordering::Relaxed));
+        if last > now || now.since(last) >= HEARD_LATELY {
+            self.entry.get(UNDER_WAY).await?;
+            heard.store(now.millis(), Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Where a login leads; `None` for one that is over, or another browser's.
     pub(super) async fn leads_to(&self, id: &str) -> Result<Option<String>, Error> {
-        if self.cookie.is_some() || !random::is_id(id) {
+        if let Some(first) = self.first.as_ref().filter(|first| first.id == id) {
+            return Ok(Some(first.to.clone()));
+        }
+        if self.is_new || !random::is_id(id) {
             return Ok(None);
         }
         let under_way = self.entry.get(UNDER_WAY).await?.unwrap_or_default();

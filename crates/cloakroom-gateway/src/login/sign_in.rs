@@ -30,7 +30,7 @@ impl Desk {
         let Credentials { username, password, remember } = credentials;
         let name = Name::parse(&username).ok().filter(|_| !password.is_too_long());
         let counted = self.throttle.begin(name.as_ref(), asked.address).await?;
-        let Some(account) = self.users.check(name.as_ref(), password).await? else {
+        let Some(account) = self.users.check(name.as_ref(), password, asked.address).await? else {
             return Err(Problem::WrongCredentials);
         };
         self.begin_session(asked, &account, remember).await?;

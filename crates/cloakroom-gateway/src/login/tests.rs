@@ -6,9 +6,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use cloakroom::{
-    CookieConfig, Head, KeyRing, MemoryStore, PeerAddr, Policy, SessionLayer, Sessions, Store,
-    Transport, TrustedProxies,
+    Clock, CookieConfig, Head, KeyRing, MemoryStore, PeerAddr, Policy, SessionLayer, Sessions,
+    Store, SystemClock, Transport, TrustedProxies,
 };
+use cloakroom_testkit::ManualClock;
 use cloakroom_testkit::stores::{Call, Counting, Hanging, Hooked};
 use http::header::{COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -44,6 +45,10 @@ fn settings() -> LoginSettings {
 }
 
 async fn world(settings: LoginSettings) -> World {
+    world_at(settings, SystemClock).await
+}
+
+async fn world_at(settings: LoginSettings, clock: impl Clock) -> World {
     let hanging = Arc::new(Hanging::new(Arc::new(MemoryStore::new())));
     let hooked = Arc::new(Hooked::new(Arc::clone(&hanging) as Arc<dyn Store>));
     let store = Arc::new(Counting::new(Arc::clone(&hooked) as Arc<dyn Store>));
@@ -51,7 +56,7 @@ async fn world(settings: LoginSettings) -> World {
     let sessions = cloakroom::sessions(shared);
     let short = Duration::from_millis(300);
     let policy = Policy { call_deadline: short, ..Policy::default() };
-    let sessions = sessions.policy(policy).build().unwrap();
+    let sessions = sessions.policy(policy).clock(clock).build().unwrap();
     let users = Users::with_cost(&settings.users, Cost { memory: 64, passes: 1 }).await.unwrap();
     let alice = Name::parse("alice").unwrap();
     let password = || Password::new("wonderland".to_owned());
@@ -179,6 +184,84 @@ async fn each_tab_comes_back_to_where_it_was() {
     assert_eq!(browser.user(&world).await.as_deref(), Some("alice"));
     let other = browser.get(&world, &format!("/.cloakroom/login?flow={one}")).await;
     assert_eq!(other.leads_to(), "/order/1?a=b", "signed in already");
+}
+
+#[tokio::test]
+async fn a_browser_s_first_login_is_in_its_cookie_and_nothing_is_stored() {
+    let world = world_at(settings(), ManualClock::default()).await;
+    world.store.take();
+    for n in 0..50 {
+        Browser::default().wants(&world, &format!("/order/{n}")).await;
+    }
+    let mut browser = Browser::default();
+    let long = format!("/order/{}", "\"".repeat(2041));
+    let one = browser.wants(&world, &long).await;
+    assert_eq!(browser.wants(&world, &long).await, one, "a reload is the same login");
+    let calls = world.store.take();
+    assert_eq!(calls, [(Call::Load, 1)].into(), "whether the store is there, for all of them");
+    let (name, value) = &browser.cookies[0];
+    assert!(name.len() + value.len() < 4096, "no browser drops it");
+    assert!(!value.contains("order") && !value.contains(&one));
+    browser.get(&world, &format!("/.cloakroom/login?flow={one}")).await;
+    assert_eq!(world.store.total(), 0);
+    let back = browser.log_in(&world, "alice", "wonderland", &format!("&flow={one}")).await;
+    assert_eq!(back.leads_to(), long);
+}
+
+#[tokio::test]
+async fn a_second_login_moves_the_first_to_the_store() {
+    let world = world(settings()).await;
+    let mut browser = Browser::default();
+    let one = browser.wants(&world, "/order/1").await;
+    let sealed = browser.clone();
+    world.store.take();
+    let two = browser.wants(&world, "/order/2").await;
+    assert_eq!(world.store.count(Call::Create), 1);
+    assert!(browser.cookies[0].1.len() < sealed.cookies[0].1.len(), "it is not in both");
+    // A third tab was opened at the same moment as the second.
+    let mut third = sealed.clone();
+    let three = third.wants(&world, "/order/3").await;
+    let leads_to = async |browser: &Browser, flow: &str| {
+        let asking = browser.request(Method::GET, "/", "");
+        world.desk.flows.browser(asking.headers()).leads_to(flow).await.unwrap()
+    };
+    for (flow, to) in [(&one, "/order/1"), (&two, "/order/2"), (&three, "/order/3")] {
+        for browser in [&browser, &third, &sealed] {
+            assert_eq!(leads_to(browser, flow).await.as_deref(), Some(to));
+        }
+    }
+    for n in 4..10 {
+        browser.wants(&world, &format!("/order/{n}")).await;
+    }
+    assert_eq!(leads_to(&browser, &one).await, None, "the oldest has made room");
+    assert_eq!(leads_to(&browser, &two).await.as_deref(), Some("/order/2"));
+}
+
+#[tokio::test]
+async fn a_sealed_login_ends_with_its_hour_and_is_nobody_else_s() {
+    let clock = ManualClock::default();
+    let world = world_at(settings(), clock.clone()).await;
+    let other = world_at(settings(), clock.clone()).await;
+    let mut browser = Browser::default();
+    let flow = browser.wants(&world, "/order/1").await;
+    let mut strange = browser.clone();
+    clock.advance(Duration::from_secs(60 * 60 - 1));
+    let asking = browser.request(Method::GET, "/", "");
+    let known = |world: &World| world.desk.flows.browser(asking.headers());
+    assert_eq!(known(&world).leads_to(&flow).await.unwrap().as_deref(), Some("/order/1"));
+    assert_eq!(known(&other).leads_to(&flow).await.unwrap(), None, "it has other keys");
+    let mark = known(&world).mark();
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(known(&world).leads_to(&flow).await.unwrap(), None);
+    assert_eq!(known(&world).mark(), mark, "a form that is still open can be sent");
+    let again = browser.wants(&world, "/order/1").await;
+    assert_ne!(again, flow);
+    let back = browser.log_in(&world, "alice", "wonderland", &format!("&flow={again}")).await;
+    assert_eq!(back.leads_to(), "/order/1");
+    // Elsewhere it is a cookie like none.
+    other.store.take();
+    strange.wants(&other, "/order/1").await;
+    assert_eq!(other.store.count(Call::Create), 0);
 }
 
 #[tokio::test]

@@ -4,17 +4,20 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use cloakroom::{Entry, Error, Kind, Sessions, Slot, Timestamp};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::Throttling;
+use super::network::Network;
 use super::users::Name;
 
 const LEVEL: Slot<Level> = Slot::new("level");
 /// How many times as often an account may be tried from everywhere together as from one network:
 /// what somebody has to muster who wants to keep its user out.
 const FROM_EVERYWHERE: u32 = 20;
-/// Bits of an IPv6 address that are one network: less is nobody's to choose, more is anybody's.
-const NETWORK_BITS: u32 = 64;
+/// How many times as often a wider network may try as the one inside it: so that no network fills
+/// alone what it shares with its neighbours.
+const WIDER: u32 = 2;
 
 /// Tries that are made at most so fast: a number at once, given back evenly over a time. This is
 /// the generic cell rate algorithm.
@@ -64,10 +67,12 @@ pub(super) struct Throttle {
 /// A try that was counted.
 #[derive(Debug)]
 pub(super) struct Try {
-    address: Counter,
-    /// For one account from one network.
+    /// For the networks that it comes from, the narrowest first.
+    networks: Vec<Counter>,
+    /// For the account from the narrowest.
     both: Counter,
-    account: Counter,
+    /// For the account from the wider ones, and then from everywhere.
+    account: Vec<Counter>,
 }
 
 #[derive(Debug)]
@@ -90,27 +95,32 @@ impl Throttle {
         Self { sessions, settings }
     }
 
-    /// Counts a try, before anything is known of the password: the address first, then the account
-    /// from this network, then the account. One that is refused counts for none of those behind.
-    /// An account that is not there is counted like any other.
+    /// Counts a try, before anything is known of the password: the networks first, then the account
+    /// from them, then the account. One that is refused counts for none of those behind. An account
+    /// that is not there is counted like any other.
     pub(super) async fn begin(
         &self,
         name: Option<&Name>,
         address: Option<IpAddr>,
     ) -> Result<Try, Held> {
         let Throttling { account, address: from_one, window } = self.settings;
-        let (name, network) = (name.map_or("", Name::as_str), network(address));
+        let name = name.map_or("", Name::as_str);
         // A name holds no line break, so that no two of these are alike.
-        let begun = Try {
-            address: self.counter(&format!("login from\n{network}"), from_one, window),
-            both: self.counter(&format!("login of\n{name}\nfrom\n{network}"), account, window),
-            account: self.counter(
-                &format!("login of\n{name}"),
-                account.saturating_mul(FROM_EVERYWHERE),
-                window,
-            ),
-        };
-        for counter in [&begun.address, &begun.both, &begun.account] {
+        let everywhere = format!("login of\n{name}");
+        let (mut networks, mut accounts, mut times) = (Vec::new(), Vec::new(), 1_u32);
+        for network in Network::around(address) {
+            let counter = |name: String, at_once: u32| {
+                self.counter(&name, at_once.saturating_mul(times), window)
+            };
+            networks.push(counter(format!("login from\n{network}"), from_one));
+            accounts.push(counter(format!("{everywhere}\nfrom\n{network}"), account));
+            times *= WIDER;
+        }
+        accounts.push(self.counter(&everywhere, account.saturating_mul(FROM_EVERYWHERE), window));
+        let both = accounts.remove(0);
+        let begun = Try { networks, both, account: accounts };
+        let (first, last) = (begun.networks.iter(), begun.account.iter());
+        for counter in first.chain([&begun.both]).chain(last) {
             counter.charge(self.sessions.now()).await?;
         }
         Ok(begun)
@@ -123,14 +133,14 @@ impl Throttle {
 }
 
 impl Try {
-    /// Takes the try back, as its password was right: it counts neither for the address nor for the
-    /// account, and the account's earlier tries from this network are forgotten. What cannot be
+    /// Takes the try back, as its password was right: it counts neither for its networks nor for the
+    /// account, and the account's earlier tries from the narrowest are forgotten. What cannot be
     /// taken back is given back in time.
     pub(super) async fn was_right(self) {
         let ends = async { self.both.entry.end().await.map(drop) };
-        let (one, two, three) =
-            futures_util::join!(self.address.refund(), self.account.refund(), ends);
-        for failed in [one, two, three].into_iter().filter_map(Result::err) {
+        let refunds = self.networks.iter().chain(&self.account).map(Counter::refund);
+        let (refunded, ended) = futures_util::join!(join_all(refunds), ends);
+        for failed in refunded.into_iter().chain([ended]).filter_map(Result::err) {
             tracing::debug!(error = %failed, "a right password stays counted as a try");
         }
     }
@@ -148,18 +158,6 @@ impl Counter {
 
     async fn refund(&self) -> Result<(), Error> {
         self.entry.update(LEVEL, |level| *level = self.rate.refund(*level)).await
-    }
-}
-
-/// What counts as one address.
-fn network(address: Option<IpAddr>) -> String {
-    match address.map(|address| address.to_canonical()) {
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => {
-            let kept = u128::MAX << (128 - NETWORK_BITS);
-            format!("{}/{NETWORK_BITS}", std::net::Ipv6Addr::from_bits(address.to_bits() & kept))
-        }
-        None => "nowhere".to_owned(),
     }
 }
 
@@ -207,16 +205,6 @@ mod tests {
             let _ = (rate.refund(Level(0)), level, rate.charge(Level(0), Timestamp::EPOCH));
         }
         assert!(rate(0).charge(Level(0), now).is_ok(), "none at once would let nobody in");
-    }
-
-    #[test]
-    fn a_network_is_what_one_household_has() {
-        let of = |text: &str| network(Some(text.parse().unwrap()));
-        assert_eq!(of("192.0.2.7"), "192.0.2.7");
-        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-        assert_eq!(network(None), "nowhere");
     }
 
     fn two_nodes(settings: Throttling) -> [Throttle; 2] {
@@ -279,6 +267,47 @@ mod tests {
             tries(&b, "alice", "192.0.2.1").await;
         }
         assert!(tries(&b, "alice", "192.0.2.2").await);
+    }
+
+    /// A line of a home has 256 networks of 64 bits.
+    #[tokio::test]
+    async fn one_line_cannot_keep_a_user_out() {
+        // So long a time that none is given back meanwhile.
+        let window = Duration::from_secs(7 * 24 * 3600);
+        let [a, _] = two_nodes(Throttling { window, ..Throttling::default() });
+        let account = Throttling::default().account;
+        let guesses = async |networks: std::ops::Range<u32>, places: std::ops::Range<u32>| {
+            let mut let_in = 0;
+            for (place, net) in places.flat_map(|place| networks.clone().map(move |n| (place, n))) {
+                let mut more = true;
+                for n in 1..=account {
+                    let from = format!("2001:db8:{place:x}:{:x}::{n:x}", 0x1100 + net);
+                    more = more && tries(&a, "victim", &from).await;
+                    let_in += u32::from(more);
+                }
+            }
+            let_in
+        };
+        assert_eq!(guesses(0..21, 0..1).await, 2 * account, "21 networks of one line");
+        assert!(tries(&a, "victim", "198.51.100.7").await, "the user elsewhere");
+        assert!(tries(&a, "victim", "2001:db8:0:1200::7").await, "and a neighbour of the line");
+        assert_eq!(guesses(0x100..0x300, 0..1).await, 2 * account - 1, "all of one place");
+        assert!(tries(&a, "victim", "198.51.100.7").await);
+        // It takes five places that have nothing to do with each other.
+        assert_eq!(guesses(0..0x200, 1..5).await, 16 * account - 2);
+        assert!(!tries(&a, "victim", "198.51.100.7").await);
+    }
+
+    #[tokio::test]
+    async fn one_line_cannot_go_through_all_accounts() {
+        let [a, _] = two_nodes(FEW);
+        let mut let_in = 0;
+        for n in 0..40 {
+            let from = format!("2001:db8:0:11{:02x}::1", n / 2);
+            let_in += u32::from(tries(&a, &format!("user{n}"), &from).await);
+        }
+        assert_eq!(let_in, FEW.address * WIDER);
+        assert!(tries(&a, "user0", "2001:db8:0:1200::1").await);
     }
 
     #[tokio::test]

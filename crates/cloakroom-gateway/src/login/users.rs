@@ -5,6 +5,7 @@ mod name;
 mod table;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -68,17 +69,19 @@ impl Users {
     }
 
     /// Whose name and password these are; `None` where they do not belong together, where there is
-    /// no such user, and where the user is disabled: all cost the same work.
+    /// no such user, and where the user is disabled: all cost the same work. `address`: where they
+    /// came from.
     pub(crate) async fn check(
         &self,
         name: Option<&Name>,
         password: Password,
+        address: Option<IpAddr>,
     ) -> Result<Option<Account>, Unchecked> {
         // A name that nobody can have is looked for all the same.
         let found = self.table.find(name.map_or("", Name::as_str)).await.map_err(away)?;
         let found = found.filter(|account| !account.disabled && name.is_some());
         let hash = found.as_ref().map(|account| Arc::clone(&account.hash));
-        let checked = self.hasher.check(password, hash).await?;
+        let checked = self.hasher.check(password, hash, address).await?;
         let Some(account) = found.filter(|_| checked.fits) else {
             return Ok(None);
         };

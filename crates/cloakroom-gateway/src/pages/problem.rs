@@ -76,8 +76,13 @@ impl Reader<'_> {
 impl Problem {
     /// The response: a page where `Accept` prefers HTML, else JSON.
     pub(crate) fn response(self, reader: Reader<'_>) -> Response<Body> {
+        self.dressed(reader, &Brand::default())
+    }
+
+    /// As [`Self::response`], with a page that says whose it is.
+    pub(crate) fn dressed(self, reader: Reader<'_>, brand: &Brand) -> Response<Body> {
         match reader.wants_page() {
-            true => self.page(Language::of(reader.headers), &Brand::default()),
+            true => self.page(Language::of(reader.headers), brand),
             false => self.json(),
         }
     }

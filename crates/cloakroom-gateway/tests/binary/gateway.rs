@@ -22,6 +22,7 @@ mod outage;
 mod paths;
 mod second;
 mod secrets;
+mod shown;
 mod smuggling;
 mod way;
 mod wire;

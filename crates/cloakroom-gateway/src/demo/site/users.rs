@@ -45,7 +45,7 @@ impl Users {
     ) -> Result<Option<&'static str>, Unchecked> {
         let known = self.hashes().await?.iter().find(|(known, _)| *known == name);
         let hash = known.map(|(_, hash)| Arc::clone(hash));
-        let checked = self.hasher.check(password, hash).await?;
+        let checked = self.hasher.check(password, hash, None).await?;
         Ok(known.filter(|_| checked.fits).map(|(name, _)| *name))
     }
 

@@ -1,17 +1,23 @@
 //! Hashes and checks passwords by argon2id, a few at a time, on threads where that holds nobody up.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::{OnceCell, Semaphore};
 
+use crate::login::network::Network;
+
 /// How many passwords are hashed at once; each keeps a core and its memory busy.
 const AT_ONCE: usize = 2;
 /// How many more may wait for their turn.
 const WAITING: usize = 30;
+const PLACES: usize = AT_ONCE + WAITING;
+/// How many of all places one network may have: the others are for everybody else.
+const OF_ONE_NETWORK: usize = PLACES / 4;
 
 /// What a hash costs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,11 +53,48 @@ impl Cost {
 #[derive(Debug)]
 pub(crate) struct Hasher {
     cost: Cost,
-    queue: Semaphore,
+    queue: Queue,
     turns: Arc<Semaphore>,
     /// A hash that nobody's password has, for users that there are not.
     nobodys: OnceCell<Arc<str>>,
     hashed: Arc<AtomicUsize>,
+}
+
+/// The places that are taken, each by whose network it is: few enough to be looked through.
+#[derive(Debug, Default)]
+struct Queue(Mutex<Vec<Network>>);
+
+/// A place in the queue, until it is dropped.
+#[derive(Debug)]
+struct Place<'a> {
+    queue: &'a Queue,
+    network: Network,
+}
+
+impl Queue {
+    fn enter(&self, network: Network) -> Option<Place<'_>> {
+        let mut taken = self.taken();
+        let theirs = taken.iter().filter(|other| **other == network).count();
+        let too_many = theirs >= OF_ONE_NETWORK && network.is_known();
+        if taken.len() >= PLACES || too_many {
+            return None;
+        }
+        taken.push(network);
+        Some(Place { queue: self, network })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Vec<Network>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut taken = self.queue.taken();
+        if let Some(place) = taken.iter().position(|network| *network == self.network) {
+            taken.swap_remove(place);
+        }
+    }
 }
 
 /// What came of a password.
@@ -81,7 +124,7 @@ impl Hasher {
     pub(crate) fn new(cost: Cost) -> Self {
         Self {
             cost,
-            queue: Semaphore::new(AT_ONCE + WAITING),
+            queue: Queue::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             nobodys: OnceCell::new(),
             hashed: Arc::default(),
@@ -93,13 +136,16 @@ impl Hasher {
         self.nobodys().await.map(drop)
     }
 
-    /// Checks a password against its hash. Without a hash it fits nothing, and costs the same work.
+    /// Checks a password that came from an address against its hash. Without a hash it fits nothing,
+    /// and costs the same work.
     pub(crate) async fn check(
         &self,
         password: impl AsRef<str> + Send + 'static,
         hash: Option<Arc<str>>,
+        address: Option<IpAddr>,
     ) -> Result<Checked, Unchecked> {
-        let _place = self.queue.try_acquire().map_err(|_| Unchecked::Busy)?;
+        let place = self.queue.enter(Network::widest(address));
+        let _place = place.ok_or(Unchecked::Busy)?;
         let known = hash.is_some();
         let hash = match hash {
             Some(hash) => hash,
@@ -171,8 +217,9 @@ mod tests {
         let hasher = Hasher::new(CHEAP);
         let hash: Arc<str> = hasher.hash("open sesame").await.unwrap().into();
         assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
-        let fits =
-            async |password: &'static str, hash| hasher.check(password, hash).await.unwrap().fits;
+        let fits = async |password: &'static str, hash| {
+            hasher.check(password, hash, None).await.unwrap().fits
+        };
         assert!(fits("open sesame", Some(Arc::clone(&hash))).await);
         assert!(!fits("open sesam", Some(hash)).await);
         assert!(!fits("open sesame", None).await);
@@ -186,7 +233,7 @@ mod tests {
         let mut counted = Vec::new();
         for hash in [Some(Arc::clone(&hash)), None, Some(hash), None] {
             let before = hasher.hashed();
-            hasher.check("wrong", hash).await.unwrap();
+            hasher.check("wrong", hash, None).await.unwrap();
             counted.push(hasher.hashed() - before);
         }
         assert_eq!(counted, [1, 1, 1, 1]);
@@ -196,19 +243,40 @@ mod tests {
     async fn a_cheap_hash_is_replaced_at_the_next_login() {
         let cheap: Arc<str> = Hasher::new(CHEAP).hash("open sesame").await.unwrap().into();
         let hasher = Hasher::new(Cost { memory: 128, passes: 1 });
-        let wrong = hasher.check("wrong", Some(Arc::clone(&cheap))).await.unwrap();
+        let wrong = hasher.check("wrong", Some(Arc::clone(&cheap)), None).await.unwrap();
         assert_eq!(wrong, Checked { fits: false, better: None });
-        let better = hasher.check("open sesame", Some(cheap)).await.unwrap().better.unwrap();
+        let better = hasher.check("open sesame", Some(cheap), None).await.unwrap().better.unwrap();
         assert!(better.contains("m=128,"), "{better}");
-        let again = hasher.check("open sesame", Some(better.into())).await.unwrap();
+        let again = hasher.check("open sesame", Some(better.into()), None).await.unwrap();
         assert_eq!(again, Checked { fits: true, better: None });
+    }
+
+    fn from(text: &str) -> Network {
+        Network::widest(text.parse().ok())
     }
 
     #[tokio::test]
     async fn a_crowd_is_told_to_come_back() {
         let hasher = Hasher::new(CHEAP);
-        let _all = hasher.queue.acquire_many(u32::try_from(AT_ONCE + WAITING).unwrap()).await;
-        assert_eq!(hasher.check("any", None).await, Err(Unchecked::Busy));
+        let enter = |n: usize| hasher.queue.enter(from(&format!("192.0.2.{n}")));
+        let mut all: Vec<_> = (0..PLACES).map(|n| enter(n).unwrap()).collect();
+        let newcomer = "198.51.100.7".parse().ok();
+        assert_eq!(hasher.check("any", None, newcomer).await, Err(Unchecked::Busy));
+        all.pop();
+        assert!(hasher.check("any", None, newcomer).await.is_ok());
+        drop(all);
+        assert!(hasher.queue.taken().is_empty(), "every place is given back");
+    }
+
+    #[tokio::test]
+    async fn one_network_leaves_places_to_others() {
+        let hasher = Hasher::new(CHEAP);
+        let enter = |n: usize| hasher.queue.enter(from(&format!("2001:db8:0:{n:x}::1")));
+        let all: Vec<_> = (0..PLACES).filter_map(enter).collect();
+        assert_eq!(all.len(), OF_ONE_NETWORK);
+        let neighbour = "2001:db8::2".parse().ok();
+        assert_eq!(hasher.check("any", None, neighbour).await, Err(Unchecked::Busy));
+        assert!(hasher.check("any", None, "198.51.100.7".parse().ok()).await.is_ok());
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn password(text: &str) -> Password {
 }
 
 async fn is_let_in(users: &Users, who: &str, with: &str) -> bool {
-    users.check(Name::parse(who).ok().as_ref(), password(with)).await.unwrap().is_some()
+    users.check(Name::parse(who).ok().as_ref(), password(with), None).await.unwrap().is_some()
 }
 
 #[tokio::test]
@@ -34,7 +34,8 @@ async fn users_are_kept_and_changed() {
     assert!(!is_let_in(&again, "bob", "wonderland").await);
     assert!(!is_let_in(&again, "", "wonderland").await);
 
-    let account = users.check(Some(&name("alice")), password("wonderland")).await.unwrap().unwrap();
+    let account =
+        users.check(Some(&name("alice")), password("wonderland"), None).await.unwrap().unwrap();
     assert_eq!(account.roles, ["staff", "admin"]);
     assert!(users.is_unchanged(&account).await.unwrap());
     assert!(users.set_roles(&name("alice"), &[]).await.unwrap());
@@ -88,7 +89,7 @@ async fn a_cheap_hash_is_made_a_better_one_at_login() {
     let dearer = Users::with_cost(&url, Cost { memory: 128, passes: 1 }).await.unwrap();
     assert!(!is_let_in(&dearer, "alice", "wrong").await);
     assert!(users.list().await.unwrap()[0].hash.contains("m=64,"));
-    let account = dearer.check(Some(&name("alice")), password("wonderland")).await.unwrap();
+    let account = dearer.check(Some(&name("alice")), password("wonderland"), None).await.unwrap();
     assert!(users.list().await.unwrap()[0].hash.contains("m=128,"));
     assert!(users.is_unchanged(&account.unwrap()).await.unwrap(), "it is the same password");
     assert!(is_let_in(&dearer, "alice", "wonderland").await);

@@ -126,7 +126,7 @@ async fn a_slow_herd_does_not_stop_others() {
         herd.push(tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    rest = wire.to_end() => return rest,
+                    rest = wire.until_end() => return rest,
                     () = tokio::time::sleep(BYTE) => {}
                 }
                 _ = wire.stream.write_all(b"x").await;

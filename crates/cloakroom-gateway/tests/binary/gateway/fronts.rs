@@ -363,13 +363,15 @@ fn request(reader: &mut impl BufRead) -> Option<String> {
     let length = seen.taken_for("content-length").first().and_then(|length| length.parse().ok());
     let chunked = !seen.taken_for("transfer-encoding").is_empty();
     skip(reader, length.unwrap_or(0))?;
-    while chunked {
-        let size = u64::from_str_radix(&line(reader)?, 16).ok()?;
-        if size == 0 {
-            head.push_str(&lines(reader)?);
-            break;
+    if chunked {
+        loop {
+            let size = u64::from_str_radix(&line(reader)?, 16).ok()?;
+            if size == 0 {
+                break;
+            }
+            skip(reader, size + 2)?;
         }
-        skip(reader, size + 2)?;
+        head.push_str(&lines(reader)?);
     }
     Some(head)
 }

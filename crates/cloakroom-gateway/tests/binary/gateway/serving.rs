@@ -94,7 +94,7 @@ async fn a_client_chooses_its_version_of_http() {
     // By TLS nothing else is spoken, and without it both versions are.
     let mut plain = Wire::to(&gateway).await;
     plain.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert!(!plain.to_end().await.starts_with(b"HTTP/1.1 2"));
+    assert!(!plain.until_end().await.starts_with(b"HTTP/1.1 2"));
     let gateway = Gateway::start(&public(&[app.url()], ""));
     assert_eq!(Wire::to(&gateway).await.get("/").await.1, b"app");
     let mut sender = second(Wire::to(&gateway).await.stream).await;
@@ -218,8 +218,8 @@ async fn what_is_under_way_is_finished_before_the_end() {
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     let port = gateway.port;
     becomes("new connections are refused", async || answers(port), |open| !*open).await;
-    assert_eq!(idle.to_end().await, b"", "who waits is let go");
-    assert_eq!(silent.to_end().await, b"");
+    assert_eq!(idle.until_end().await, b"", "who waits is let go");
+    assert_eq!(silent.until_end().await, b"");
     upload.send(vec![b'x'; PIECE]).await;
     let (head, body) = upload.response().await;
     assert!(head.starts_with("HTTP/1.1 200 ") && body == b"done", "{head}");
@@ -253,7 +253,7 @@ async fn a_server_by_an_older_http_makes_no_older_answer() {
     assert_eq!(wire.through(b"0\r\n\r\n").await, b"2\r\nok\r\n0\r\n\r\n");
     let mut older = Wire::to(&gateway).await;
     older.send("GET /length HTTP/1.0\r\nHost: a\r\n\r\n").await;
-    let answer = String::from_utf8(older.to_end().await).unwrap();
+    let answer = String::from_utf8(older.until_end().await).unwrap();
     assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("ok"), "{answer}");
 }
 
@@ -273,7 +273,7 @@ async fn a_login_whose_body_does_not_come_is_given_up() {
         let (head, _) = wire.response().await;
         assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
         assert!(head.contains("connection: close\r\n"), "{head}");
-        assert_eq!(wire.to_end().await, b"");
+        assert_eq!(wire.until_end().await, b"");
     }
 }
 
@@ -300,7 +300,7 @@ async fn a_refused_body_ends_its_connection_and_says_so() {
             let (head, _) = wire.response().await;
             assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{asking} {head:?}");
             assert!(head.contains("connection: close\r\n"), "{asking} {head}");
-            assert_eq!(wire.to_end().await, b"");
+            assert_eq!(wire.until_end().await, b"");
         }
     }
     assert_eq!(app.ids().len(), 0);

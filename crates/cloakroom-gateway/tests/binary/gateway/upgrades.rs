@@ -35,7 +35,7 @@ async fn one(port: u16, number: u64) {
     // Half of the connection ends; the other half still says something.
     wire.send("last").await;
     tokio::io::AsyncWriteExt::shutdown(&mut wire.stream).await.unwrap();
-    assert_eq!(wire.to_end().await, b"lastbye");
+    assert_eq!(wire.until_end().await, b"lastbye");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -79,7 +79,7 @@ async fn an_end_that_breaks_off_ends_the_other() {
             // Dies with bytes that nobody has read, which resets the connection.
             return;
         }
-        assert_eq!(wire.to_end().await, b"");
+        assert_eq!(wire.until_end().await, b"");
     })
     .await;
     let gateway = Gateway::start(&public(&[format!("http://{server}")], ""));
@@ -87,5 +87,5 @@ async fn an_end_that_breaks_off_ends_the_other() {
     wire.send(handshake("/", "a")).await;
     assert!(wire.head().await.starts_with("HTTP/1.1 101 "));
     wire.send("!and more").await;
-    assert_eq!(wire.to_end().await, b"", "the client hears that it is over");
+    assert_eq!(wire.until_end().await, b"", "the client hears that it is over");
 }
