@@ -285,11 +285,15 @@ fn a_browser_has_so_many_logins_under_way_and_each_tab_its_own() {
     let gateway = start(&witness, "");
     let port = gateway.port;
     let first = get(port, "/order/0", NAVIGATES);
-    let browser = format!("cloakroom-flow={}", first.cookie("cloakroom-flow").unwrap());
+    let mut browser = format!("cloakroom-flow={}", first.cookie("cloakroom-flow").unwrap());
     let mut logins = vec![first.location().to_owned()];
     for n in 1..12 {
         let sent = get(port, &format!("/order/{n}"), &format!("{NAVIGATES}{}", cookie(&browser)));
-        assert!(sent.all("set-cookie").is_empty(), "no cookie is added: {sent:?}");
+        if let Some(other) = sent.cookie("cloakroom-flow") {
+            browser = format!("cloakroom-flow={other}");
+        }
+        let added = sent.all("set-cookie").len() - sent.cookie("cloakroom-flow").iter().count();
+        assert_eq!(added, 0, "one cookie, whatever is under way: {sent:?}");
         logins.push(sent.location().to_owned());
     }
     let again = get(port, "/order/11", &format!("{NAVIGATES}{}", cookie(&browser)));

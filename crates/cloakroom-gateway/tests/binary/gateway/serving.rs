@@ -271,7 +271,7 @@ async fn a_login_whose_body_does_not_come_is_given_up() {
         ))
         .await;
         let (head, _) = wire.response().await;
-        assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+        assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
         assert!(head.contains("connection: close\r\n"), "{head}");
         assert_eq!(wire.until_end().await, b"");
     }

@@ -9,7 +9,7 @@ use super::support::{Gateway, browser, log_in, told};
 async fn a_name_in_any_script_is_told_and_a_problem_says_whose_it_is() {
     let origin = Origin::start("shop").await;
     let rules = r#"
-[login.theme]
+[login]
 title = "The Shop & Co"
 
 [[rule]]
