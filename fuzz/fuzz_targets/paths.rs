@@ -4,9 +4,9 @@
 
 #[path = "../../crates/cloakroom-gateway/src/access/path.rs"]
 mod path;
-#[path = "../../crates/cloakroom-gateway/src/access/pattern.rs"]
-mod pattern;
 #[path = "../properties/paths.rs"]
 mod paths;
+#[path = "../../crates/cloakroom-gateway/src/access/pattern.rs"]
+mod pattern;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| paths::holds(bytes));

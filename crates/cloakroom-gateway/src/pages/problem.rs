@@ -283,8 +283,8 @@ impl Problem {
             Self::TooMany(_) => ("Too many tries", ""),
             Self::UpstreamAway => (
                 "The service is away",
-                "It cannot be reached at this moment. Try again in a minute. You are still signed \
-                 in.",
+                "It cannot be reached at this moment. Try again in a minute. This changes nothing \
+                 about whether you are signed in.",
             ),
             Self::UpstreamSlow => (
                 "The service takes too long",
@@ -354,9 +354,10 @@ impl Problem {
             Self::Settling => ("您刚刚登录", "此页面是登录之前的。未做任何更改，请重试。"),
             Self::TooLarge => ("内容过大", "发送的内容超出了限制。请减少内容，或选择较小的文件。"),
             Self::TooMany(_) => ("尝试次数过多", ""),
-            Self::UpstreamAway => {
-                ("服务暂时不可用", "目前无法连接到该服务。请一分钟后重试。您仍处于登录状态。")
-            }
+            Self::UpstreamAway => (
+                "服务暂时不可用",
+                "目前无法连接到该服务。请一分钟后重试。如果您已登录，登录状态不会改变。",
+            ),
             Self::UpstreamSlow => (
                 "服务响应超时",
                 "它没有及时回应。如果您刚刚提交了内容，请先确认是否已完成，再重试。",
