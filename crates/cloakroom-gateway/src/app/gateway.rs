@@ -23,6 +23,7 @@ use crate::fault::{Fault, chain};
 use crate::gate::{Gate, Gatekeeper, Passing};
 use crate::identity::Teller;
 use crate::login::Desk;
+use crate::login::users::Users;
 use crate::proxy::{Borders, Fleet, OwnCookies, TokenHeaders};
 use crate::serve::{self, Door, Readiness};
 use crate::signals::Stop;
@@ -72,7 +73,7 @@ pub(super) async fn run(source: Source) -> Result<(), Fault> {
     let doors = config.listen.iter().map(Door::open).collect::<Result<Vec<_>, _>>()?;
     let shared = Shared::open(&config).await?;
     let _sweeping = Housekeeping::start(&shared.sessions, config.sweep_every);
-    let site = Site::new(&config, &shared, None).await?;
+    let site = Site::new(&config, &shared, None)?;
     let admin = site.desk.first_admin().await?;
     greeting::say(&config, &doors, admin);
     let ready = shared.ready.clone();
@@ -98,7 +99,7 @@ async fn take_up(mut reload: Reload, live: Live, shared: Shared) {
     loop {
         let config = reload.next().await;
         let before = live.0.load_full();
-        match Site::new(&config, &shared, Some(&before)).await {
+        match Site::new(&config, &shared, Some(&before)) {
             Ok(site) => {
                 live.0.store(Arc::new(site));
                 reload.taken();
@@ -113,6 +114,7 @@ async fn take_up(mut reload: Reload, live: Live, shared: Shared) {
 #[derive(Clone, Debug)]
 struct Shared {
     sessions: Sessions,
+    users: Users,
     ring: KeyRing,
     transport: Transport,
     cookie: CookieSettings,
@@ -127,8 +129,13 @@ impl Shared {
         })?;
         let sessions = cloakroom::sessions(store).policy(config.policy.clone());
         let sessions = sessions.listener(super::endings::EndingsLog).build();
+        let users = Users::open(&config.login.users).await?;
+        // So that the first login does not wait for it.
+        let preparing = users.clone();
+        tokio::spawn(async move { preparing.prepare().await });
         Ok(Self {
             sessions: sessions.map_err(|error| Fault::new(error.to_string()))?,
+            users,
             ring: ring::read_or_make(&config.identity.keys)?,
             transport: transport(&config.cookie)?,
             cookie: config.cookie.clone(),
@@ -163,7 +170,7 @@ struct Site {
 }
 
 impl Site {
-    async fn new(config: &Config, shared: &Shared, before: Option<&Self>) -> Result<Self, Fault> {
+    fn new(config: &Config, shared: &Shared, before: Option<&Self>) -> Result<Self, Fault> {
         let proxies = TrustedProxies::new(config.trusted_proxies.iter().copied());
         let desk = Desk::new(
             shared.sessions.clone(),
@@ -171,8 +178,8 @@ impl Site {
             shared.ring.clone(),
             proxies.clone(),
             shared.cookie.insecure_plain_http,
-        );
-        let desk = desk.await?;
+            shared.users.clone(),
+        )?;
         let teller = Teller::new(config.identity.clone())?;
         let mut keeping_up = JoinSet::new();
         keeping_up.spawn(teller.clone().keep_up());

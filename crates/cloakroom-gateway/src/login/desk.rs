@@ -61,19 +61,9 @@ pub(crate) struct Recognised {
 }
 
 impl Desk {
-    /// Opens the users' database and reads the theme. `keyring`: seals what browsers keep. `insecure_plain_http`: whether cookies have to travel over plain HTTP, too.
-    pub(crate) async fn new(
-        sessions: Sessions,
-        settings: LoginSettings,
-        keyring: KeyRing,
-        proxies: TrustedProxies,
-        insecure_plain_http: bool,
-    ) -> Result<Self, Fault> {
-        let users = Users::open(&settings.users).await?;
-        Self::with_users(sessions, settings, keyring, proxies, insecure_plain_http, users)
-    }
-
-    pub(super) fn with_users(
+    /// Reads the theme. `keyring`: seals what browsers keep. `insecure_plain_http`: whether cookies
+    /// have to travel over plain HTTP, too.
+    pub(crate) fn new(
         sessions: Sessions,
         settings: LoginSettings,
         keyring: KeyRing,
@@ -81,8 +71,6 @@ impl Desk {
         insecure_plain_http: bool,
         users: Users,
     ) -> Result<Self, Fault> {
-        let preparing = users.clone();
-        tokio::spawn(async move { preparing.prepare().await });
         let inner = Inner {
             throttle: Throttle::new(sessions.clone(), settings.throttling),
             flows: Flows::new(sessions.clone(), keyring.clone(), insecure_plain_http),

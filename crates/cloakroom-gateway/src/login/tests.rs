@@ -64,8 +64,7 @@ async fn world_at(settings: LoginSettings, clock: impl Clock) -> World {
     users.add(&Name::parse("bob").unwrap(), password(), &[]).await.unwrap();
     let proxies = TrustedProxies::default();
     let ring = KeyRing::generate();
-    let desk =
-        Desk::with_users(sessions.clone(), settings, ring, proxies, false, users.clone()).unwrap();
+    let desk = Desk::new(sessions.clone(), settings, ring, proxies, false, users.clone()).unwrap();
     let transport = Transport::cookie_or_bearer(CookieConfig::default()).unwrap();
     let layer = SessionLayer::new(sessions.clone()).transport(transport);
     World { router: desk.router().layer(layer), desk, sessions, store, hanging, hooked, users }

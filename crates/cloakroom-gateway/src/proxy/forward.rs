@@ -104,9 +104,12 @@ async fn deliver(
     let repeatable = progress.is_none() && going.method.is_idempotent();
     let (mut upload, mut tried) = (Some(upload), Vec::new());
     let mut problem = Problem::UpstreamAway;
-    let mut fresh = false;
+    // A server that the request goes to once more, by a new connection.
+    let mut again: Option<Arc<Server>> = None;
     while tried.len() <= upstream.settings.retries as usize {
-        let Some(server) = upstream.choose(lead, &tried).map(Arc::clone) else {
+        let fresh = again.is_some();
+        let chosen = again.take().or_else(|| upstream.choose(lead, &tried).map(Arc::clone));
+        let Some(server) = chosen else {
             return Err(problem);
         };
         let request = going.request(&server, upstream.settings.keep_host, upload.take());
@@ -127,8 +130,9 @@ async fn deliver(
         }
         // A connection that had waited may have been closed at that moment: this says nothing of
         // the server.
-        fresh = why == Why::Stale;
-        if !fresh {
+        if why == Why::Stale {
+            again = Some(server);
+        } else {
             tracing::warn!(server = %server.authority, "a server could not be reached, or broke off");
             tried.push(server);
         }

@@ -33,6 +33,9 @@ pub(super) struct Health {
     answers: AtomicU64,
     /// What checks say.
     down: AtomicBool,
+    /// Which checks count: the last that have begun. Those of a configuration before may have one
+    /// more verdict to give.
+    checks: AtomicU64,
 }
 
 /// What a server's failures come to. Pure.
@@ -125,9 +128,23 @@ impl Health {
         self.troubled.store(true, Ordering::Release);
     }
 
-    /// Sets what checks say. Says whether that is news.
-    pub(super) fn set_down(&self, down: bool) -> bool {
-        self.down.swap(down, Ordering::AcqRel) != down
+    /// Checks begin, and only these count from now on. Returns which they are.
+    pub(super) fn checks_begin(&self) -> u64 {
+        self.with(|_| self.checks.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// There are no checks any more.
+    pub(super) fn checks_end(&self) {
+        let none = self.checks_begin();
+        self.set_down(none, false);
+    }
+
+    /// Sets what these checks say. Says whether that is news.
+    pub(super) fn set_down(&self, checks: u64, down: bool) -> bool {
+        self.with(|_| {
+            let count = self.checks.load(Ordering::Relaxed) == checks;
+            count && self.down.swap(down, Ordering::AcqRel) != down
+        })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -202,7 +219,10 @@ mod tests {
         assert_eq!(health.admits(|| later), Admits::Nothing);
         health.succeeded();
         assert_eq!(health.admits(|| later), Admits::All);
-        health.set_down(true);
+        let before = health.checks_begin();
+        let checks = health.checks_begin();
+        assert!(!health.set_down(before, true), "checks of before say nothing any more");
+        health.set_down(checks, true);
         assert_eq!(health.admits(|| later), Admits::Nothing);
     }
 }

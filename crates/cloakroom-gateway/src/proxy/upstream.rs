@@ -133,10 +133,11 @@ impl Checks {
         for server in servers {
             match &settings.health {
                 Some(check) => {
-                    let watching = health::watch(Arc::downgrade(server), check.clone());
+                    let checks = server.health.checks_begin();
+                    let watching = health::watch(Arc::downgrade(server), check.clone(), checks);
                     tasks.push(runtime.spawn(watching).abort_handle());
                 }
-                None => _ = server.health.set_down(false),
+                None => server.health.checks_end(),
             }
         }
         Self(tasks)

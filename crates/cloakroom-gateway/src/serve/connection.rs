@@ -80,7 +80,11 @@ impl<S: Serves> Connections<S> {
     }
 
     async fn by_tls(&self, tls: TlsAcceptor, stream: TcpStream, front: Front<S>) -> Option<()> {
-        let stream = timeout(self.limits.head, tls.accept(stream)).await.ok()?.ok()?;
+        let stream = tokio::select! {
+            biased;
+            accepted = timeout(self.limits.head, tls.accept(stream)) => accepted.ok()?.ok()?,
+            () = self.stopped.clone().wait() => return None,
+        };
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => self.second(stream, Vec::new(), front).await,
             _ => self.first(stream, Vec::new(), front).await,

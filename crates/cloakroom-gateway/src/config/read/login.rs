@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cloakroom::StoreUrl;
+use cloakroom::jwt::LONGEST_LIFETIME;
 use http::HeaderName;
 use toml::de::DeValue;
 
@@ -13,6 +14,7 @@ use crate::config::trouble::Bad;
 use crate::config::{DEFAULT_KEYS, DEFAULT_USERS, default_identity, words};
 use crate::identity::{HeaderNames, IdentitySettings};
 use crate::login::{Binding, LoginSettings, Theme, Throttling, UsersUrl};
+use crate::pages::Colour;
 
 const MOST_TRIES: u64 = 1_000_000;
 const MOST_TITLE: usize = 80;
@@ -139,15 +141,9 @@ fn title(value: &DeValue<'_>) -> Result<String, Bad> {
 /// A colour by its digits or by its name; nothing else gets into a style sheet.
 fn colour(value: &DeValue<'_>) -> Result<String, Bad> {
     let text = words::text(value)?;
-    let good = match text.strip_prefix('#') {
-        Some(digits) => {
-            matches!(digits.len(), 3 | 6) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
-        }
-        None => text.len() <= 30 && text.bytes().all(|letter| letter.is_ascii_alphabetic()),
-    };
-    match good {
-        true => Ok(text.to_owned()),
-        false => Err(Bad::new("this is no colour").help("write one such as \"#0a7\" or \"teal\"")),
+    match text.parse::<Colour>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(Bad::new("this is no colour").help("write one such as \"#0a7\"")),
     }
 }
 
@@ -181,6 +177,10 @@ pub(super) fn identity(section: Option<Section<'_>>, around: Surroundings<'_>) -
     if settings.rotate_every <= settings.lifetime {
         let bad = Bad::new("`rotate_every` has to be longer than `lifetime`");
         section.notes.error(&section.span, bad.help("write `rotate_every = \"30days\"`"));
+    }
+    if settings.lifetime > LONGEST_LIFETIME {
+        let bad = Bad::new("`lifetime` is longer than services admit, which is five minutes");
+        section.notes.error(&section.span, bad.help("write `lifetime = \"60s\"`"));
     }
     section.close();
     settings

@@ -37,8 +37,8 @@ impl Row {
     }
 }
 
-/// Checks a server for as long as it is there.
-pub(in crate::proxy) async fn watch(server: Weak<Server>, check: HealthCheck) {
+/// Checks a server for as long as it is there. `checks`: as [`super::Health::checks_begin`] has it.
+pub(in crate::proxy) async fn watch(server: Weak<Server>, check: HealthCheck, checks: u64) {
     let mut row = Row::default();
     let mut turns = interval(check.every.max(Duration::from_millis(1)));
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -49,7 +49,7 @@ pub(in crate::proxy) async fn watch(server: Weak<Server>, check: HealthCheck) {
         };
         row = row.next(is_well(&server, &check).await);
         if let Some(down) = row.verdict(&check)
-            && server.health.set_down(down)
+            && server.health.set_down(checks, down)
         {
             let server = &server.authority;
             match down {

@@ -45,12 +45,16 @@ async fn broken_at_the_second(seen: Arc<AtomicUsize>) -> std::net::SocketAddr {
 
 #[tokio::test]
 async fn an_idempotent_request_is_sent_again_where_its_old_connection_breaks() {
-    let seen = Arc::new(AtomicUsize::new(0));
+    let (seen, beside) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let address = broken_at_the_second(Arc::clone(&seen)).await;
-    let gateway = gateway(settings(&[address]));
-    assert!(gateway.get("/").await.ends_with("ok"));
-    assert!(gateway.get("/").await.ends_with("ok"));
+    let other = broken_at_the_second(Arc::clone(&beside)).await;
+    let gateway = gateway(settings(&[address, other]));
+    for _ in 0..3 {
+        assert!(gateway.get("/").await.ends_with("ok"));
+    }
+    // In their turns; and then to the same server again, which is well.
     assert_eq!(seen.load(Ordering::SeqCst), 3);
+    assert_eq!(beside.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
