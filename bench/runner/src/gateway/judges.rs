@@ -12,8 +12,8 @@ use crate::http::Client;
 use crate::process::{Core, Listening, free_port, pinned};
 use crate::redis::Redis;
 
-/// Sessions in each service, all of one user: more than there are connections.
-const SESSIONS: usize = 96;
+/// Sessions in each service, all of one user: as many as there are connections.
+const SESSIONS: usize = 64;
 const USER: &str = "ada";
 const PASSWORD: &str = "correct horse battery staple";
 const ROLE: &str = "customer";
