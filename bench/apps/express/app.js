@@ -41,6 +41,13 @@ function read(request, response) {
   response.type("text").send(name);
 }
 
+// What a proxy asks about every request: whether it may pass, and whose it is.
+function auth(request, response) {
+  const { user_id: user } = request.session;
+  if (user === undefined) return response.sendStatus(401);
+  response.set("X-User-Id", String(user)).end();
+}
+
 function write(request, response) {
   request.session.step = ++last;
   response.type("text").send("written");
@@ -82,6 +89,7 @@ async function main() {
   app.get("/unused", (_request, response) => response.type("text").send(NAME));
   app.get("/seed", seed);
   app.get("/read", read);
+  app.get("/auth", auth);
   app.get("/write", write);
   app.get("/login", login);
   app.get("/contended", contended);

@@ -5,16 +5,17 @@ use std::io;
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{COOKIE, HOST, HeaderMap, SET_COOKIE};
+use hyper::header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, SET_COOKIE};
+use hyper::http::request::Builder;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 /// A connection that is kept open, and opened again where the app has closed it.
 pub(crate) struct Client {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     port: u16,
 }
 
@@ -51,11 +52,30 @@ impl Client {
     ///
     /// Where there is no answer.
     pub(crate) async fn get(&mut self, path: &str, cookie: Option<&str>) -> io::Result<Answer> {
-        let mut request = Request::get(path).header(HOST, format!("127.0.0.1:{}", self.port));
+        let mut request = Request::get(path);
         if let Some(cookie) = cookie {
             request = request.header(COOKIE, cookie);
         }
-        let request = request.body(Empty::new()).map_err(other)?;
+        self.send(request, String::new()).await
+    }
+
+    /// Posts a body of a type, without cookies, and reads the whole answer.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no answer.
+    pub(crate) async fn post(
+        &mut self,
+        path: &str,
+        kind: &str,
+        body: String,
+    ) -> io::Result<Answer> {
+        self.send(Request::post(path).header(CONTENT_TYPE, kind), body).await
+    }
+
+    async fn send(&mut self, request: Builder, body: String) -> io::Result<Answer> {
+        let request = request.header(HOST, format!("127.0.0.1:{}", self.port));
+        let request = request.body(Full::from(body)).map_err(other)?;
         // Some servers close a connection after so many requests. Nothing was sent yet.
         if self.sender.ready().await.is_err() {
             self.sender = connect(self.port).await?;
@@ -79,7 +99,7 @@ pub(crate) fn merged(sent: &str, set: &str) -> String {
     kept.chain(set.split("; ")).collect::<Vec<_>>().join("; ")
 }
 
-async fn connect(port: u16) -> io::Result<SendRequest<Empty<Bytes>>> {
+async fn connect(port: u16) -> io::Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(other)?;

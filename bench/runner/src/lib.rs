@@ -1,7 +1,9 @@
-//! What `bench/run`, `bench/scale` and `bench/stores` do: one compares the apps, one measures
-//! Cloakroom itself at growing sizes, one every way to keep a session.
+//! What `bench/run`, `bench/gateway`, `bench/scale` and `bench/stores` do: one compares the apps, one
+//! the gateway with other proxies, one measures Cloakroom itself at growing sizes, one every way to
+//! keep a session.
 
 mod app;
+mod gateway;
 mod http;
 mod info;
 mod load;
@@ -43,6 +45,17 @@ pub async fn compare() -> ExitCode {
         return failed(&[missing]);
     }
     finish(rounds::run(&options)).await
+}
+
+/// Measures the gateway beside other proxies.
+///
+/// Has to run on one thread, as [`compare`].
+pub async fn gateway() -> ExitCode {
+    let options = gateway::Options::parse();
+    if let Err(missing) = prepare::needed(&prepare::TO_PROXY) {
+        return failed(&[missing]);
+    }
+    finish(gateway::run(&options)).await
 }
 
 /// Measures Cloakroom over Redis at growing sizes, without HTTP.

@@ -18,6 +18,9 @@ const SETPRIV: Tool = ("setpriv", "util-linux");
 
 /// No app is measured without these.
 pub(crate) const TO_COMPARE: [Tool; 4] = [("wrk", "wrk"), REDIS, TASKSET, SETPRIV];
+/// No proxy is measured without these.
+pub(crate) const TO_PROXY: [Tool; 5] =
+    [("nginx", "nginx"), ("wrk", "wrk"), REDIS, TASKSET, SETPRIV];
 /// No size is measured without these.
 pub(crate) const TO_SCALE: [Tool; 3] = [REDIS, TASKSET, SETPRIV];
 
@@ -101,7 +104,7 @@ async fn java(places: &Places) -> io::Result<()> {
 }
 
 /// Runs a build. What it says goes to standard error: standard output is the report's.
-async fn finish(command: &mut Command) -> io::Result<()> {
+pub(crate) async fn finish(command: &mut Command) -> io::Result<()> {
     let output = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let output = output.kill_on_drop(true).spawn()?.wait_with_output().await?;
     if output.status.success() {
@@ -121,7 +124,7 @@ fn is_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file())
 }
 
-fn say((program, package): &Tool) -> String {
+pub(crate) fn say((program, package): &Tool) -> String {
     format!("There is no {program} here. On Debian, the package {package} brings it.")
 }
 

@@ -51,6 +51,24 @@ pub(crate) fn group_cpu_us(group: u32) -> io::Result<f64> {
     Ok(cpu_us)
 }
 
+/// The resident bytes of all processes of a group; what several share is counted for each.
+///
+/// # Errors
+///
+/// Where /proc cannot be read.
+pub(crate) fn group_resident(group: u32) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir("/proc")? {
+        let folder = entry?.path();
+        let Ok(text) = fs::read_to_string(folder.join("stat")) else { continue };
+        if parse_stat(&text).is_some_and(|stat| stat.group == group) {
+            let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
+            bytes += parse_resident(&status).unwrap_or_default();
+        }
+    }
+    Ok(bytes)
+}
+
 /// The resident bytes of one process.
 ///
 /// # Errors
