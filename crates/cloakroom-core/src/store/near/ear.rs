@@ -1,7 +1,8 @@
 //! Hearing what the feed tells.
 
 use std::fmt;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
+use std::thread;
 
 use super::{Inner, locked};
 use crate::store::Store;
@@ -41,6 +42,11 @@ impl<S: Store> Notices for Ear<S> {
                 let elapsed = inner.timer.elapsed();
                 inner.shard(&key).machine.told(source, key, record, elapsed);
             }
+        }
+        // The cache was dropped meanwhile, and its store goes with it. Not here: the feed may hold a
+        // lock while it speaks, which it needs to stop.
+        if let Some(last) = Arc::into_inner(inner) {
+            let _ = thread::Builder::new().spawn(move || drop(last));
         }
     }
 }
