@@ -3,6 +3,8 @@
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
+use crate::proxy::cookie_name;
+
 /// Says of a cookie's name whether it is the gateway's own.
 pub(crate) type IsOwn = dyn Fn(&[u8]) -> bool + Send + Sync;
 
@@ -12,7 +14,7 @@ pub(super) fn for_service(headers: &HeaderMap, is_own: &IsOwn) -> HeaderValue {
     let mut line = Vec::new();
     for given in headers.get_all(COOKIE) {
         let cookies = given.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        for cookie in cookies.filter(|cookie| !cookie.is_empty() && !is_own(name(cookie))) {
+        for cookie in cookies.filter(|cookie| !cookie.is_empty() && !is_own(cookie_name(cookie))) {
             if !line.is_empty() {
                 line.extend(b"; ");
             }
@@ -23,10 +25,6 @@ pub(super) fn for_service(headers: &HeaderMap, is_own: &IsOwn) -> HeaderValue {
     let mut value = HeaderValue::try_from(line).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);
     value
-}
-
-fn name(cookie: &[u8]) -> &[u8] {
-    cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use cloakroom::TrustedProxies;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE, TRAILER, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-pub(crate) use cookies::OwnCookies;
+pub(crate) use cookies::{OwnCookies, name as cookie_name};
 pub(super) use forwarded::Client;
 use hop::without_hops;
 pub(super) use hop::{TRAILERS, Wish, wish};

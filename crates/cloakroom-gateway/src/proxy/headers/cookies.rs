@@ -64,6 +64,7 @@ pub(super) fn sets(line: &[u8], own: impl Fn(&[u8]) -> bool) -> bool {
     own(name(cookie))
 }
 
-fn name(cookie: &[u8]) -> &[u8] {
+/// The name of a cookie, as it stands between two semicolons.
+pub(crate) fn name(cookie: &[u8]) -> &[u8] {
     cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
