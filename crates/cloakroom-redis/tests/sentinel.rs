@@ -26,17 +26,12 @@ async fn connect(url: &str) -> Result<RedisStore, ConnectError> {
     RedisStore::connect(url, options).await
 }
 
-/// Waits until the replica has all that the master has.
-fn replicated(servers: &Sentinel) {
-    assert_eq!(servers.master().command(&["WAIT", "1", "10000"]), "1");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_costs_nobody_a_session() {
     let servers = Sentinel::start().await;
     let store = Arc::new(connect(&servers.url()).await.unwrap());
     let mut load = Load::prepare(Arc::clone(&store), 8).await;
-    replicated(&servers);
+    servers.master().replicated();
     load.start();
     load.is_well().await;
     servers.failover().await;
@@ -56,7 +51,7 @@ async fn a_dead_master_costs_nobody_a_session() {
     let mut servers = Sentinel::start().await;
     let store = Arc::new(connect(&servers.url()).await.unwrap());
     let mut load = Load::prepare(Arc::clone(&store), 8).await;
-    replicated(&servers);
+    servers.master().replicated();
     load.start();
     load.is_well().await;
     let dead = servers.kill_master();

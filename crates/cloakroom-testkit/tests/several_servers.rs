@@ -6,7 +6,7 @@ use cloakroom_testkit::servers::{Certificates, Cluster, Redis, Sentinel};
 async fn sentinels_name_another_master() {
     let servers = Sentinel::start().await;
     servers.master().command(&["SET", "a", "1"]);
-    assert_eq!(servers.master().command(&["WAIT", "1", "10000"]), "1");
+    servers.master().replicated();
     let old = servers.master().addr();
     servers.failover().await;
     assert_ne!(servers.master().addr(), old);
@@ -22,7 +22,7 @@ async fn a_cluster_replaces_a_dead_master_and_moves_a_slot() {
     cluster.move_name(going, "a");
     cluster.finish_move(going).await;
     assert_eq!(cluster.master_of(slot).command(&["GET", "a"]), "1");
-    assert_eq!(cluster.master_of(slot).command(&["WAIT", "1", "10000"]), "1");
+    cluster.master_of(slot).replicated();
     let dead = cluster.kill_master_of(slot);
     cluster.replaced(slot, dead).await;
     assert_eq!(cluster.master_of(slot).command(&["GET", "a"]), "1");

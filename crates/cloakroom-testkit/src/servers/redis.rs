@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::certificates::Certificates;
-use super::process::{BOUND, Process, blocking, free_addr};
+use super::process::{BOUND, Process, blocking, free_addr, wait_until};
 use super::server::{Kind, Server};
 
 /// What the configuration of a sentinel is called.
@@ -155,6 +155,25 @@ impl Redis {
         ask(self.addr, self.kind.password.as_deref(), words)
             .unwrap_or_else(|error| panic!("redis-server refuses {words:?}: {error}"))
     }
+
+    /// Waits until a replica has all that this master has written by now. `WAIT` does not tell that:
+    /// it asks for the writes of its own connection.
+    pub fn replicated(&self) {
+        let info = || self.command(&["INFO", "replication"]);
+        let written = offset(&info(), "master_repl_offset:").expect("it says how far it is");
+        wait_until("a replica has all that its master has", || {
+            let info = info();
+            let online = info.lines().filter(|line| line.contains("state=online"));
+            online.filter_map(|line| offset(line, ",offset=")).any(|has| has >= written)
+        });
+    }
+}
+
+/// The number that stands behind `name`.
+fn offset(text: &str, name: &str) -> Option<u64> {
+    let rest = text.split_once(name)?.1;
+    let digits = rest.split(|byte: char| !byte.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }
 
 /// Sends one command as [`Redis::command`] does; an error where there is no good answer.
