@@ -72,9 +72,10 @@ impl Gate {
             Judged::SignsIn(response) => return Ok(response),
         };
         let https = self.proxies.https(Head::from(&parts));
+        let sticky = self.fleet.is_sticky(permit.rule());
         let order = Order {
             identity: self.teller.tell(&visitor, self.fleet.audience(permit.rule())),
-            affinity: visitor.affinity(),
+            affinity: sticky.then(|| visitor.affinity()).flatten(),
             permit,
             request: Request::from_parts(parts, body),
             client: address,

@@ -10,11 +10,16 @@ const V6_BITS: u32 = 56;
 
 /// Whether a session that was signed in from `kept` is for whoever asks from `asking`. An address
 /// that is not known is no other's.
-pub(super) fn holds(binding: Binding, kept: Option<&str>, asking: Option<IpAddr>) -> bool {
+/// `kept` is asked for only where it matters.
+pub(super) fn holds(
+    binding: Binding,
+    kept: impl FnOnce() -> Option<String>,
+    asking: Option<IpAddr>,
+) -> bool {
     if binding == Binding::Off {
         return true;
     }
-    let kept = kept.and_then(|kept| kept.parse::<IpAddr>().ok()).map(|kept| kept.to_canonical());
+    let kept = kept().and_then(|kept| kept.parse::<IpAddr>().ok()).map(|kept| kept.to_canonical());
     let asking = asking.map(|asking| asking.to_canonical());
     match binding {
         Binding::Prefix => kept.map(prefix) == asking.map(prefix),
@@ -38,7 +43,8 @@ mod tests {
     #[test]
     fn a_session_goes_as_far_as_its_binding() {
         let holds = |binding, kept: &str, asking: &str| {
-            holds(binding, Some(kept).filter(|kept| !kept.is_empty()), asking.parse().ok())
+            let kept = || Some(kept.to_owned()).filter(|kept| !kept.is_empty());
+            holds(binding, kept, asking.parse().ok())
         };
         for (kept, asking, exact, within_prefix) in [
             ("192.0.2.1", "192.0.2.1", true, true),

@@ -136,8 +136,7 @@ impl Desk {
     /// Who is signed in, unless their session is bound to another address.
     pub(super) fn user(&self, session: &Session, address: Option<IpAddr>) -> Option<User> {
         let id = session.principal()?;
-        let kept = session.address();
-        if !binding::holds(self.settings.binding, kept.as_deref(), address) {
+        if !binding::holds(self.settings.binding, || session.address(), address) {
             let key = session.key().map(|key| key.to_string());
             tracing::warn!(key, "a session came from another address than it is bound to");
             return None;

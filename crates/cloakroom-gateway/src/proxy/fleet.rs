@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use super::forward::{Errand, forward};
 use super::upgrade::Vigil;
 use super::upstream::Upstream;
-use super::{Borders, UpstreamSettings};
+use super::{Balance, Borders, UpstreamSettings};
 use crate::access::{Permit, Rule};
 use crate::fault::Fault;
 use crate::pages::Problem;
@@ -57,6 +57,11 @@ impl Fleet {
         };
         let upstreams = settings.iter().map(make).collect::<Result<_, Fault>>()?;
         Ok(Self { upstreams, borders: Arc::new(borders) })
+    }
+
+    /// Whether what leads to the same server again makes a difference for this rule.
+    pub(crate) fn is_sticky(&self, rule: &Rule) -> bool {
+        self.upstream(rule).is_some_and(|upstream| upstream.settings.balance == Balance::Sticky)
     }
 
     /// The audience of the assertion that a rule's upstream wants, if it wants one.

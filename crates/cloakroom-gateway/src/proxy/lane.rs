@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 
 use super::body::Upload;
 use super::wire::Wire;
+use crate::bell::Bell;
 
 /// A connection.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Lane {
     driver: Driver,
     /// Since when nobody uses it.
     pub(super) idle_since: Instant,
+    /// Of all its requests, one after the other.
+    pub(super) bell: Bell,
 }
 
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl Lane {
     pub(super) async fn new(wire: Wire) -> hyper::Result<Self> {
         let (sender, connection) = Builder::new().handshake(TokioIo::new(wire)).await?;
         let driver = Driver::Here(Box::new(connection));
-        Ok(Self { sender, driver, idle_since: Instant::now() })
+        Ok(Self { sender, driver, idle_since: Instant::now(), bell: Bell::default() })
     }
 
     pub(super) const fn is_driven_here(&self) -> bool {

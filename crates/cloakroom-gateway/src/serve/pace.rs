@@ -5,26 +5,26 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 use tokio::time::Instant as TokioInstant;
+
+use crate::bell::Bell;
 
 /// One connection's pace.
 pub(super) struct Pace {
     head: Duration,
     /// Grows with every read that brought something.
     reads: AtomicU32,
-    /// Set for as long as the connection lives. It is not set again with each request, but when it
-    /// rings too early: most never ring.
-    bell: Mutex<Pin<Box<tokio::time::Sleep>>>,
+    /// Of all requests on the connection, one after the other.
+    bell: Mutex<Bell>,
 }
 
 impl Pace {
     pub(super) fn new(head: Duration) -> Arc<Self> {
-        let bell = Mutex::new(Box::pin(tokio::time::sleep(head)));
-        Arc::new(Self { head, reads: AtomicU32::new(0), bell })
+        Arc::new(Self { head, reads: AtomicU32::new(0), bell: Mutex::default() })
     }
 
     /// Something came.
@@ -35,16 +35,7 @@ impl Pace {
     /// Ready at the deadline.
     fn poll(&self, cx: &mut Context<'_>, deadline: TokioInstant) -> Poll<()> {
         let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
-        if bell.deadline() > deadline {
-            bell.as_mut().reset(deadline);
-        }
-        loop {
-            ready!(bell.as_mut().poll(cx));
-            if bell.deadline() >= deadline {
-                return Poll::Ready(());
-            }
-            bell.as_mut().reset(deadline);
-        }
+        bell.poll(cx, deadline)
     }
 }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use crate::bell::Bell;
 use crate::pages::Problem;
 use crate::proxy::body::{Download, Progress, Upload};
 use crate::proxy::headers::Wish;
@@ -110,10 +111,13 @@ async fn by_lane(
         lane.detach_for_upgrade();
     }
     let progress = request.body().progress();
-    let Some(sent) = within(timeouts.response, progress.as_deref(), lane.send(request)).await
+    let mut bell = std::mem::take(&mut lane.bell);
+    let sending = lane.send(request);
+    let Some(sent) = within(timeouts.response, progress.as_deref(), &mut bell, sending).await
     else {
         return Err(Lost { why: Why::Slow, unsent: None });
     };
+    lane.bell = bell;
     let response = sent.map_err(|mut error| Lost {
         why: if waited { Why::Stale } else { Why::Reset },
         unsent: error.take_message().map(Box::new),
@@ -144,7 +148,9 @@ async fn by_stream(server: &Arc<Server>, timeouts: &Timeouts, request: Request<U
     let load = Load::new(server);
     let progress = request.body().progress();
     let sending = Box::pin(server.streams.send(server, timeouts.connect, request));
-    let Some(sent) = within(timeouts.response, progress.as_deref(), sending).await else {
+    let mut bell = Bell::default();
+    let Some(sent) = within(timeouts.response, progress.as_deref(), &mut bell, sending).await
+    else {
         return Err(Lost { why: Why::Slow, unsent: None });
     };
     match sent {
@@ -162,21 +168,22 @@ async fn by_stream(server: &Arc<Server>, timeouts: &Timeouts, request: Request<U
 async fn within<T>(
     most: Duration,
     progress: Option<&Progress>,
+    bell: &mut Bell,
     answer: impl Future<Output = T>,
 ) -> Option<T> {
-    let (mut answer, mut timer) = (pin!(answer), pin!(sleep(most)));
-    let mut seen = 0;
+    let mut answer = pin!(answer);
+    let (mut seen, mut deadline) = (0, Instant::now() + most);
     poll_fn(|cx| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
             return Poll::Ready(Some(answer));
         }
-        while timer.as_mut().poll(cx).is_ready() {
+        while bell.poll(cx, deadline).is_ready() {
             let frames = progress.map_or(0, Progress::frames);
             if frames == seen {
                 return Poll::Ready(None);
             }
             seen = frames;
-            timer.as_mut().reset(Instant::now() + most);
+            deadline = Instant::now() + most;
         }
         Poll::Pending
     })
