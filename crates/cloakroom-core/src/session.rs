@@ -7,6 +7,7 @@ pub(crate) mod view;
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -112,7 +113,7 @@ pub struct Client {
     /// Its device, as in the User-Agent header.
     pub device: Option<String>,
     /// Its address.
-    pub address: Option<String>,
+    pub address: Option<IpAddr>,
     /// The version of its session that it saw last, where it says so; see [`Session::fence`].
     pub seen: Option<u64>,
 }
@@ -126,8 +127,8 @@ impl Client {
     /// Cuts what a client says of itself to a length that a list can show.
     pub(crate) fn shortened(mut self) -> Self {
         const MOST: usize = 256;
-        for text in [&mut self.device, &mut self.address].into_iter().flatten() {
-            text.truncate(text.floor_char_boundary(MOST));
+        if let Some(device) = &mut self.device {
+            device.truncate(device.floor_char_boundary(MOST));
         }
         self
     }

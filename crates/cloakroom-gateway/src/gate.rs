@@ -5,6 +5,7 @@ mod ask;
 mod body;
 mod keeper;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use axum::body::Body;
@@ -72,10 +73,10 @@ impl Gate {
             Judged::SignsIn(response) => return Ok(response),
         };
         let https = self.proxies.https(Head::from(&parts));
-        let sticky = self.fleet.is_sticky(permit.rule());
+        let wants = self.fleet.wants(permit.rule());
         let order = Order {
-            identity: self.teller.tell(&visitor, self.fleet.audience(permit.rule())),
-            affinity: sticky.then(|| visitor.affinity()).flatten(),
+            identity: self.teller.tell(&visitor, wants.audience),
+            affinity: wants.affinity.then(|| visitor.affinity()).flatten(),
             permit,
             request: Request::from_parts(parts, body),
             client: address,
@@ -88,10 +89,10 @@ impl Gate {
     }
 
     /// The host that a request is for, where it names one, and one that is served.
-    fn host(&self, parts: &Parts) -> Result<String, Problem> {
+    fn host<'r>(&self, parts: &'r Parts) -> Result<Cow<'r, str>, Problem> {
         let host = Target::of(parts).map_err(Problem::BadRequest)?.host;
         match self.hosts.is_empty() || self.hosts.iter().any(|served| **served == *host) {
-            true => Ok(host.into_owned()),
+            true => Ok(host),
             false => Err(Problem::WrongHost),
         }
     }

@@ -11,6 +11,7 @@ mod demo;
 mod fault;
 mod forward_auth;
 mod gate;
+mod gathered;
 mod identity;
 mod log;
 mod login;

@@ -114,10 +114,12 @@ impl TrustedProxies {
         if head.uri.scheme() == Some(&Scheme::HTTPS) {
             return true;
         }
-        let trusted = peer(head).is_some_and(|peer| self.trust(peer));
+        if !peer(head).is_some_and(|peer| self.trust(peer)) {
+            return false;
+        }
         // The first of several is what the outermost proxy was asked by.
         let proto = head.text(FORWARDED_PROTO).and_then(|text| text.split(',').next());
-        trusted && proto.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
+        proto.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
     }
 
     /// The client's address: of the chain of proxies, from this end on, the first that is not
@@ -125,6 +127,9 @@ impl TrustedProxies {
     /// that is no address: a stranger must not count as that proxy itself.
     pub fn address(&self, head: Head<'_>) -> Option<IpAddr> {
         let mut address = peer(head)?;
+        if !self.trust(address) {
+            return Some(address);
+        }
         let lines = head.headers.get_all(FORWARDED_FOR).into_iter();
         // Cut as bytes: one hop that is no text hides neither its line nor those that follow it.
         let mut hops = lines.rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
@@ -143,7 +148,7 @@ impl TrustedProxies {
         let agent = head.headers.get(USER_AGENT);
         Client {
             device: agent.map(|agent| shortened(&String::from_utf8_lossy(agent.as_bytes()))),
-            address: self.address(head).map(|address| address.to_string()),
+            address: self.address(head),
             seen: None,
         }
     }

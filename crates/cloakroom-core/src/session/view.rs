@@ -347,11 +347,11 @@ impl View {
         };
         let client = self.client.as_deref();
         let device = client.and_then(|client| client.device.as_ref());
-        let address = client.and_then(|client| client.address.as_ref());
+        let address = client.and_then(|client| client.address).map(|address| address.to_string());
         let about = [
             (ROLES, (!login.roles.is_empty()).then(|| slot::encode(ROLES, &login.roles))),
             (DEVICE, device.map(|device| slot::encode(DEVICE, device))),
-            (ADDRESS, address.map(|address| slot::encode(ADDRESS, address))),
+            (ADDRESS, address.map(|address| slot::encode(ADDRESS, &address))),
         ];
         for (name, value) in about {
             let change = Change { to: value.transpose()?, expect: Expect::Any };

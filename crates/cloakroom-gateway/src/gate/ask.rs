@@ -16,7 +16,7 @@ impl Decide for Gate {
             Judged::SignsIn(response) => Answer::SignIn(response),
             Judged::Passes(pass) => {
                 let Pass { permit, visitor, cookies, .. } = *pass;
-                let audience = self.fleet.audience(permit.rule());
+                let audience = self.fleet.wants(permit.rule()).audience;
                 Answer::Pass { identity: self.teller.tell(&visitor, audience), cookies }
             }
         })

@@ -10,6 +10,10 @@ const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
 /// A name as a header: visible ASCII as it is, all other bytes and `%` percent-encoded, so that no two
 /// names are written alike. `None` where it is too long, or empty.
 pub(super) fn name(name: &str) -> Option<HeaderValue> {
+    if name.bytes().all(is_visible) {
+        let fits = !name.is_empty() && name.len() <= LONGEST;
+        return fits.then(|| HeaderValue::from_str(name).ok()).flatten();
+    }
     let mut text = Vec::with_capacity(name.len());
     encode(name, b"", &mut text);
     value(text)
@@ -30,12 +34,16 @@ pub(super) fn list(names: &[String]) -> Option<HeaderValue> {
 
 fn encode(name: &str, reserved: &[u8], text: &mut Vec<u8>) {
     for byte in name.bytes() {
-        if byte.is_ascii_graphic() && byte != b'%' && !reserved.contains(&byte) {
+        if is_visible(byte) && !reserved.contains(&byte) {
             text.push(byte);
         } else {
             text.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
     }
+}
+
+const fn is_visible(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'%'
 }
 
 fn value(text: Vec<u8>) -> Option<HeaderValue> {

@@ -95,7 +95,9 @@ impl Teller {
             (&names.anonymous, visitor.anonymous.as_deref().and_then(spelling::name)),
             (&names.assertion, audience.and_then(|audience| self.assertion(visitor, audience))),
         ];
-        told.into_iter().filter_map(|(name, value)| Some((name.clone(), value?))).collect()
+        let mut headers = Vec::with_capacity(told.len());
+        headers.extend(told.into_iter().filter_map(|(name, value)| Some((name.clone(), value?))));
+        headers
     }
 
     /// The public keys, as a JSON Web Key Set.

@@ -41,6 +41,15 @@ pub(crate) struct Order {
     pub(crate) vigil: Option<Vigil>,
 }
 
+/// What an upstream wants to be told of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants<'f> {
+    /// Whether it makes a difference what leads to the same server again.
+    pub(crate) affinity: bool,
+    /// The audience of the assertion of who asks, where there is to be one.
+    pub(crate) audience: Option<&'f str>,
+}
+
 impl Fleet {
     /// The fleet that these settings want; servers that `before` has, too, are the same ones.
     /// Called on a runtime, it looks after its servers there: their idle connections, and whether
@@ -59,14 +68,13 @@ impl Fleet {
         Ok(Self { upstreams, borders: Arc::new(borders) })
     }
 
-    /// Whether what leads to the same server again makes a difference for this rule.
-    pub(crate) fn is_sticky(&self, rule: &Rule) -> bool {
-        self.upstream(rule).is_some_and(|upstream| upstream.settings.balance == Balance::Sticky)
-    }
-
-    /// The audience of the assertion that a rule's upstream wants, if it wants one.
-    pub(crate) fn audience(&self, rule: &Rule) -> Option<&str> {
-        self.upstream(rule)?.settings.audience.as_deref()
+    /// What a rule's upstream wants to be told.
+    pub(crate) fn wants(&self, rule: &Rule) -> Wants<'_> {
+        let settings = self.upstream(rule).map(|upstream| &upstream.settings);
+        Wants {
+            affinity: settings.is_some_and(|settings| settings.balance == Balance::Sticky),
+            audience: settings.and_then(|settings| settings.audience.as_deref()),
+        }
     }
 
     /// Forwards a request and returns the response's head as soon as it is there; bodies are

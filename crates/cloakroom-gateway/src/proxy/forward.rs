@@ -43,11 +43,13 @@ pub(super) struct Errand<'p> {
 struct Going {
     method: Method,
     target: PathAndQuery,
+    /// The client's host among them.
     headers: HeaderMap,
-    /// The client's.
-    host: Option<HeaderValue>,
     wish: Wish,
 }
+
+/// As many headers as are added on the way, or a few more.
+const ADDED: usize = 12;
 
 /// Forwards a request, and completes with the head of its response.
 pub(super) async fn forward(
@@ -150,16 +152,21 @@ fn prepare(
 ) -> Result<Going, Problem> {
     let Parts { method, uri, version, mut headers, extensions, .. } = parts;
     let wish = wish(&headers, version);
-    let host =
-        headers.remove(HOST).or_else(|| HeaderValue::from_str(uri.authority()?.as_str()).ok());
+    let named = || HeaderValue::from_str(uri.authority()?.as_str()).ok();
+    let host = headers.get(HOST).cloned().or_else(named);
+    headers.reserve(ADDED);
     let peer = extensions.get().map(|PeerAddr(address)| *address);
     let client = Client { peer, https: secure, host: host.as_ref(), version };
     borders.inbound(&mut headers, &client, affinity_cookie(upstream));
     for (name, value) in identity {
         headers.insert(name, value);
     }
+    // `Connection` cannot have it left out.
+    if let Some(host) = host {
+        headers.insert(HOST, host);
+    }
     let target = target(&uri, path).ok_or(Problem::BadRequest("the address is too long"))?;
-    Ok(Going { method, target, headers, host, wish })
+    Ok(Going { method, target, headers, wish })
 }
 
 /// The path that was permitted, and the query as it came.
@@ -176,13 +183,18 @@ impl Going {
         let mut request = Request::new(upload.unwrap_or_default());
         *request.method_mut() = self.method.clone();
         *request.headers_mut() = self.headers.clone();
-        let host = self.host.as_ref().filter(|_| keep_host).unwrap_or(&server.host);
+        let headers = request.headers_mut();
+        if !keep_host || !headers.contains_key(HOST) {
+            headers.insert(HOST, server.host.clone());
+        }
         match server.settings.scheme {
-            Scheme::H2c => *request.uri_mut() = self.absolute(server, host),
+            Scheme::H2c => {
+                let host = headers.remove(HOST);
+                *request.uri_mut() = self.absolute(server, host.as_ref());
+            }
             Scheme::Http | Scheme::Https => {
+                self.connection(headers);
                 *request.uri_mut() = self.target.clone().into();
-                self.connection(request.headers_mut());
-                request.headers_mut().insert(HOST, host.clone());
             }
         }
         if self.wish.trailers {
@@ -202,8 +214,8 @@ impl Going {
     }
 
     /// The address as HTTP/2 wants it.
-    fn absolute(&self, server: &Server, host: &HeaderValue) -> Uri {
-        let authority = host.to_str().ok().and_then(|host| host.parse().ok());
+    fn absolute(&self, server: &Server, host: Option<&HeaderValue>) -> Uri {
+        let authority = host.and_then(|host| host.to_str().ok()?.parse().ok());
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(UriScheme::HTTP);
         parts.authority = Some(authority.unwrap_or_else(|| server.authority.clone()));

@@ -14,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{Scheme, ServerSettings};
 use crate::fault::{Fault, chain};
+use crate::gathered::{ROOM, gathered};
 
 /// A connection's bytes.
 #[derive(Debug)]
@@ -124,6 +125,10 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut room = [0; ROOM];
+        if let Some(all) = gathered(bufs, &mut room) {
+            return self.poll_write(cx, all);
+        }
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),

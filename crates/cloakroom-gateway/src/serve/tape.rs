@@ -114,14 +114,15 @@ fn has_length(tape: &[u8], method: &[u8]) -> bool {
 
 /// Where the first head on the tape ends that could be this one: no later than this one does.
 fn end_of_head(tape: &[u8], method: &[u8]) -> usize {
-    let (mut open, mut end) = (false, 0);
-    for line in tape.split_inclusive(|byte| *byte == b'\n') {
-        end += line.len();
+    let (mut open, mut begin) = (false, 0);
+    for end in memchr::memchr_iter(b'\n', tape).map(|newline| newline + 1) {
+        let line = &tape[begin..end];
         match open {
             true if matches!(line, b"\n" | b"\r\n") => return end,
             true => {}
             false => open = begins(line, method),
         }
+        begin = end;
     }
     0
 }

@@ -12,6 +12,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::pace::Pace;
 use super::tape::Tape;
+use crate::gathered::{ROOM, gathered};
 
 /// A connection's bytes.
 #[derive(Debug)]
@@ -107,7 +108,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        let mut room = [0; ROOM];
+        let inner = Pin::new(&mut self.inner);
+        let written = match gathered(bufs, &mut room) {
+            Some(all) => inner.poll_write(cx, all),
+            None => inner.poll_write_vectored(cx, bufs),
+        };
         self.limited(cx, written)
     }
 

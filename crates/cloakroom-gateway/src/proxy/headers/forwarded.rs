@@ -166,14 +166,22 @@ impl Line {
             _ = write!(self, "{address}");
             return;
         };
-        for (index, octet) in address.octets().into_iter().enumerate() {
-            if index > 0 {
-                self.0.push(b'.');
+        let (mut text, mut length) = ([b'.'; 16], 0);
+        let mut add = |byte| {
+            text[length] = byte;
+            length += 1;
+        };
+        for octet in address.octets() {
+            if octet >= 100 {
+                add(b'0' + octet / 100);
             }
-            let digits = [octet / 100, octet / 10 % 10, octet % 10];
-            let first = digits.iter().position(|digit| *digit > 0).unwrap_or(2);
-            self.0.extend(digits[first..].iter().map(|digit| b'0' + digit));
+            if octet >= 10 {
+                add(b'0' + octet / 10 % 10);
+            }
+            add(b'0' + octet % 10);
+            add(b'.');
         }
+        self.0.extend_from_slice(&text[..length - 1]);
     }
 
     fn value(self) -> Option<HeaderValue> {

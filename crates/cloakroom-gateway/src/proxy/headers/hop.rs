@@ -1,10 +1,28 @@
 //! Headers that are for one connection only (RFC 9110, section 7.6.1).
 
-use http::header::{CONNECTION, TE, UPGRADE};
+use http::header::{
+    CONNECTION, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 /// What a client that reads trailers says in `TE`.
 pub(in crate::proxy) const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// `proxy` is no header of one connection, but becomes an environment's `HTTP_PROXY` where an
+/// upstream runs CGI.
+static HOPS: [HeaderName; 11] = [
+    CONNECTION,
+    TRANSFER_ENCODING,
+    HeaderName::from_static("keep-alive"),
+    TE,
+    UPGRADE,
+    EXPECT,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("proxy"),
+    HeaderName::from_static("proxy-connection"),
+];
 
 /// Removes what is for one connection, and what `Connection` names.
 pub(in crate::proxy) fn without_hops(headers: &mut HeaderMap) {
@@ -12,30 +30,17 @@ pub(in crate::proxy) fn without_hops(headers: &mut HeaderMap) {
         true => nominated(headers),
         false => Vec::new(),
     };
-    // Looked for in one pass: most requests have none, and each name that is asked for costs.
-    let hops = headers.keys().filter(|name| is_hop(name)).cloned();
-    for name in hops.chain(nominated).collect::<Vec<_>>() {
+    // Looked for in one pass: most requests have few, and each name that is asked for costs.
+    let place = |name: &HeaderName| HOPS.iter().position(|hop| hop == name);
+    let found = headers.keys().filter_map(place).fold(0_u32, |found, place| found | 1 << place);
+    for (place, hop) in HOPS.iter().enumerate() {
+        if found & 1 << place != 0 {
+            headers.remove(hop);
+        }
+    }
+    for name in nominated {
         headers.remove(name);
     }
-}
-
-/// `proxy` is no header of one connection, but becomes an environment's `HTTP_PROXY` where an
-/// upstream runs CGI.
-pub(super) fn is_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "expect"
-            | "http2-settings"
-            | "keep-alive"
-            | "proxy"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-    )
 }
 
 /// The headers that `Connection` names; those that go in any case are left out.
