@@ -113,7 +113,7 @@ fn cookies(headers: &HeaderMap) -> Option<String> {
     let set = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs: Vec<&str> = set
         .filter_map(|value| value.split(';').next())
-        .filter(|pair| !pair.ends_with('='))
+        .filter(|pair| pair.split_once('=').is_none_or(|(_, value)| !value.is_empty()))
         .collect();
     (!pairs.is_empty()).then(|| pairs.join("; "))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::report::{Report, Row};
-use super::ways::PLAIN;
+use super::ways::{BARE, PLAIN};
 use crate::table::thousands;
 
 const WIDTH: f64 = 860.0;
@@ -52,7 +52,7 @@ pub(super) fn chart(report: &Report) -> String {
 fn bar(svg: &mut String, top: f64, row: &Row, most: f64) {
     let Some(rps) = row.rps else { return };
     let class = match row.way.as_str() {
-        PLAIN => "base",
+        PLAIN | BARE => "base",
         way if way.contains("cloakroom") => "ours",
         _ => "peer",
     };

@@ -16,6 +16,8 @@ const OAUTH2_PROXY: &str = "github.com/oauth2-proxy/oauth2-proxy/v7@latest";
 pub(super) struct Programs {
     /// The gateway.
     pub(super) gateway: PathBuf,
+    /// The bare proxy.
+    pub(super) bare: PathBuf,
     pub(super) traefik: Result<PathBuf, String>,
     pub(super) caddy: Result<PathBuf, String>,
     pub(super) oauth2_proxy: Result<PathBuf, String>,
@@ -32,8 +34,9 @@ impl Programs {
     pub(super) async fn get(places: &Places, built: Option<&Path>) -> io::Result<Self> {
         let gateway = match built {
             Some(built) => built.canonicalize()?,
-            None => gateway(places).await?,
+            None => built_from(&places.bench.join(".."), "cloakroom-gateway", places).await?,
         };
+        let bare = built_from(&places.bench, "bench-hyper-util", places).await?;
         let folder = places.target.join("peers");
         let python = packages(&folder).await.map_err(|error| error.to_string());
         let packaged = |program: &str| {
@@ -50,17 +53,18 @@ impl Programs {
         };
         let (traefik, caddy) = (packaged("traefik"), packaged("caddy"));
         let oauth2_proxy = oauth2_proxy(&folder).await.map_err(|error| error.to_string());
-        Ok(Self { gateway, traefik, caddy, oauth2_proxy, express })
+        Ok(Self { gateway, bare, traefik, caddy, oauth2_proxy, express })
     }
 }
 
-/// Builds the gateway.
-async fn gateway(places: &Places) -> io::Result<PathBuf> {
+/// Builds a package of the workspace in this folder.
+async fn built_from(folder: &Path, package: &str, places: &Places) -> io::Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--quiet", "--package", "cloakroom-gateway"]);
+    cargo.args(["build", "--release", "--quiet", "--package", package]);
     cargo.arg("--target-dir").arg(&places.target);
-    finish(cargo.current_dir(places.bench.join(".."))).await?;
-    Ok(places.target.join("release/cloakroom"))
+    finish(cargo.current_dir(folder)).await?;
+    let program = if package == "cloakroom-gateway" { "cloakroom" } else { package };
+    Ok(places.target.join("release").join(program))
 }
 
 /// Installs Traefik and Caddy, which packages for Python bring as they are.

@@ -14,6 +14,8 @@ use crate::process::{Core, Listening, free_port, pinned};
 
 /// The plain proxy, which all are compared with.
 pub(super) const PLAIN: &str = "nginx";
+/// A bare proxy of the same stack as the gateway.
+pub(super) const BARE: &str = "hyper-util";
 /// The gateway by itself.
 pub(super) const OURS: &str = "cloakroom";
 /// What is asked for: a page for which one has to be signed in.
@@ -81,6 +83,9 @@ impl Site {
         if options.wants(PLAIN) {
             site.plain(folder, origin).await?;
         }
+        if options.wants(BARE) {
+            site.bare(folder, programs, origin).await?;
+        }
         for name in ["cloakroom", "express-session", "oauth2-proxy"] {
             let names = FRONTS.map(|front| format!("{} + {name}", front.name()));
             if names.iter().any(|name| options.wants(name)) {
@@ -104,6 +109,19 @@ impl Site {
         // The same requests as the gateway gets.
         let cookies = self.ways.first().map(|ours| ours.cookies.clone()).unwrap_or_default();
         let way = Way { name: PLAIN.to_owned(), port, cookies, groups };
+        check(&way, false).await?;
+        self.ways.push(way);
+        Ok(())
+    }
+
+    async fn bare(&mut self, folder: &Path, programs: &Programs, origin: u16) -> io::Result<()> {
+        let port = free_port()?;
+        let mut command = pinned(Core::Server, &programs.bare);
+        command.arg(format!("127.0.0.1:{port}")).arg(format!("127.0.0.1:{origin}"));
+        let server = Listening::start(command, port, folder.join("hyper-util.log")).await?;
+        let cookies = self.ways.first().map(|ours| ours.cookies.clone()).unwrap_or_default();
+        let way = Way { name: BARE.to_owned(), port, cookies, groups: vec![server.pid] };
+        self.servers.push(server);
         check(&way, false).await?;
         self.ways.push(way);
         Ok(())

@@ -1,27 +1,25 @@
 //! Headers that are for one connection only (RFC 9110, section 7.6.1).
 
-use http::header::{
-    CONNECTION, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 /// What a client that reads trailers says in `TE`.
 pub(in crate::proxy) const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
-/// `proxy` is no header of one connection, but becomes an environment's `HTTP_PROXY` where an
+/// What is for one connection. `proxy` is not, but becomes an environment's `HTTP_PROXY` where an
 /// upstream runs CGI.
-static HOPS: [HeaderName; 11] = [
-    CONNECTION,
-    TRANSFER_ENCODING,
-    HeaderName::from_static("keep-alive"),
-    TE,
-    UPGRADE,
-    EXPECT,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("proxy"),
-    HeaderName::from_static("proxy-connection"),
+const HOPS: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "te",
+    "upgrade",
+    "transfer-encoding",
+    "expect",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "http2-settings",
+    "proxy",
+    "proxy-connection",
 ];
 
 /// Removes what is for one connection, and what `Connection` names.
@@ -31,12 +29,11 @@ pub(in crate::proxy) fn without_hops(headers: &mut HeaderMap) {
         false => Vec::new(),
     };
     // Looked for in one pass: most requests have few, and each name that is asked for costs.
-    let place = |name: &HeaderName| HOPS.iter().position(|hop| hop == name);
-    let found = headers.keys().filter_map(place).fold(0_u32, |found, place| found | 1 << place);
-    for (place, hop) in HOPS.iter().enumerate() {
-        if found & 1 << place != 0 {
-            headers.remove(hop);
-        }
+    let place = |name: &HeaderName| HOPS.iter().position(|hop| *hop == name.as_str());
+    let mut found = headers.keys().filter_map(place).fold(0_u32, |found, place| found | 1 << place);
+    while let Some(hop) = HOPS.get(found.trailing_zeros() as usize) {
+        headers.remove(*hop);
+        found &= found - 1;
     }
     for name in nominated {
         headers.remove(name);
