@@ -23,7 +23,7 @@ use super::upgrade::{Ends, Vigil};
 use super::upstream::{Lead, Upstream};
 use super::{Balance, Scheme, upgrade};
 use crate::pages::Problem;
-use crate::serve::Seat;
+use crate::serve::ConnectionGuard;
 
 /// A request on its way to an upstream.
 #[derive(Debug)]
@@ -66,11 +66,11 @@ pub(super) async fn forward(
     let cookie = affinity_cookie(upstream).and_then(|name| brought(&parts.headers, name));
     let lead = Lead { key: key(upstream, affinity, client), cookie: cookie.as_deref() };
     let ours = parts.extensions.remove::<OnUpgrade>();
-    let seat = parts.extensions.remove::<Seat>();
+    let guard = parts.extensions.remove::<ConnectionGuard>();
     let going = prepare(upstream, borders, parts, path, https, identity)?;
     let (mut response, server) = deliver(upstream, &going, upload, lead).await?;
     let ends = Ends { vigil, idle: upstream.settings.timeouts.upgraded_idle };
-    let switched = upgrade::switch(&mut response, &going.wish, ours, seat, ends)?;
+    let switched = upgrade::switch(&mut response, &going.wish, ours, guard, ends)?;
     // The version is one of the connection that it came by, not of the client's.
     *response.version_mut() = Version::HTTP_11;
     borders.outbound(response.headers_mut(), affinity_cookie(upstream));

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::Limits;
-use super::front::{Busy, Front, Seat, Serves};
+use super::front::{Busy, ConnectionGuard, Front, Serves};
 use super::pace::{Pace, Patience};
 use super::stop::Stopped;
 use super::tape::Tape;
@@ -46,7 +46,7 @@ impl<S: Serves> Connections<S> {
         stream: TcpStream,
         peer: IpAddr,
         tls: Option<TlsAcceptor>,
-        seat: Seat,
+        guard: ConnectionGuard,
     ) {
         if stream.set_nodelay(true).is_err() {
             return;
@@ -55,7 +55,7 @@ impl<S: Serves> Connections<S> {
             service: self.service.clone(),
             peer,
             https: tls.is_some(),
-            seat,
+            guard,
             tape: None,
             busy: None,
         };

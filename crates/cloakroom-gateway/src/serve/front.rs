@@ -51,14 +51,14 @@ where
     type Body = B;
 }
 
-/// A connection's seat among all that there may be, for as long as any clone of it lives. In the
+/// Counts a connection among all that there may be, for as long as any clone of it lives. In the
 /// extensions of requests that may make something else of their connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Seat {
+pub(crate) struct ConnectionGuard {
     _held: Arc<OwnedSemaphorePermit>,
 }
 
-impl Seat {
+impl ConnectionGuard {
     pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
         Self { _held: Arc::new(permit) }
     }
@@ -70,7 +70,7 @@ pub(super) struct Front<S> {
     pub(super) service: S,
     pub(super) peer: IpAddr,
     pub(super) https: bool,
-    pub(super) seat: Seat,
+    pub(super) guard: ConnectionGuard,
     /// By HTTP/1.1.
     pub(super) tape: Option<Arc<Tape>>,
     /// By HTTP/2.
@@ -89,7 +89,7 @@ impl<S: Serves> hyper::service::Service<Request<Incoming>> for Front<S> {
             head.extensions.insert(TwoLengths);
         }
         if head.headers.contains_key(UPGRADE) {
-            head.extensions.insert(self.seat.clone());
+            head.extensions.insert(self.guard.clone());
         }
         head.extensions.insert(PeerAddr(self.peer));
         if let Some(uri) = really(&head, self.https) {
