@@ -4,6 +4,7 @@
 
 mod access;
 mod app;
+mod blocking;
 mod cli;
 mod config;
 mod demo;
