@@ -9,6 +9,7 @@ mod settings;
 mod stop;
 mod strict;
 mod tape;
+mod task;
 mod whole;
 mod wire;
 
