@@ -27,6 +27,8 @@ use crate::serve::{Limits, Listen};
 use source::Source;
 use surroundings::Surroundings;
 
+#[cfg(test)]
+pub(crate) use read::plain_upstream;
 pub(crate) use reload::Reload;
 pub(crate) use trouble::BadConfig;
 
@@ -113,10 +115,19 @@ impl Config {
 
     /// What is served with no file: everything goes to one server, and everything asks for a login.
     /// Sessions, users and keys are in `dir`.
-    pub(crate) fn without_file(upstream: &str, dir: &Path) -> Result<Self, Fault> {
+    pub(crate) fn without_file(
+        upstream: &str,
+        listen: SocketAddr,
+        dir: &Path,
+    ) -> Result<Self, Fault> {
         let server = read::server(upstream).map_err(|bad| {
             Fault::usage(bad.to_string()).hint("write --upstream http://127.0.0.1:3000")
         })?;
+        let listen = vec![Listen { address: listen, tls: None }];
+        if read::is_own(&server, &listen) {
+            return Err(Fault::usage("this upstream is the gateway itself: it listens there")
+                .hint("name the service behind it with --upstream, or another --listen"));
+        }
         let Some(store) = dir.join(DEFAULT_STORE).to_str().map(|path| format!("sqlite://{path}"))
         else {
             return Err(Fault::usage("the directory's name is not valid Unicode"));
@@ -131,7 +142,7 @@ impl Config {
             store: StoreUrl::parse(&store).map_err(|error| Fault::new(error.to_string()))?,
             policy: Policy::default(),
             cookie: CookieSettings::default(),
-            listen: vec![Listen { address: DEFAULT_ADDRESS, tls: None }],
+            listen,
             workers: None,
             limits: Limits::default(),
             trusted_proxies: Vec::new(),

@@ -5,6 +5,7 @@
 mod access;
 mod app;
 mod bell;
+mod blocking;
 mod cli;
 mod config;
 mod demo;

@@ -10,6 +10,7 @@ mod lane;
 mod server;
 mod settings;
 mod stream;
+mod trust;
 mod upgrade;
 mod upstream;
 mod wire;
@@ -19,6 +20,7 @@ pub(crate) use headers::{Borders, OwnCookies, TokenHeaders, cookie_name};
 pub(crate) use settings::{
     Balance, HealthCheck, Scheme, ServerSettings, Timeouts, UpstreamSettings,
 };
+pub(crate) use trust::Authorities;
 pub(crate) use upgrade::Vigil;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod settings;
 mod stop;
 mod strict;
 mod tape;
+mod task;
 mod whole;
 mod wire;
 
@@ -20,7 +21,7 @@ use tokio::task::JoinSet;
 
 use self::connection::Connections;
 pub(crate) use self::door::Door;
-pub(crate) use self::front::{Seat, Serves};
+pub(crate) use self::front::{ConnectionGuard, Serves};
 pub(crate) use self::settings::{Limits, Listen, TlsFiles};
 pub(crate) use self::stop::Readiness;
 pub(crate) use self::strict::Target;
@@ -38,12 +39,12 @@ pub(crate) async fn run<S>(
 {
     let (unready_first, drain) = (limits.unready_first, limits.drain);
     let most = u32::try_from(limits.connections).unwrap_or(u32::MAX).min(MOST_CONNECTIONS);
-    let seats = Arc::new(Semaphore::new(most as usize));
+    let capacity = Arc::new(Semaphore::new(most as usize));
     let (stopping, stopped) = stop::signal();
     let connections = Arc::new(Connections::new(limits, service, stopped));
     let mut accepting = JoinSet::new();
     for door in doors {
-        accepting.spawn(door.accept(Arc::clone(&connections), Arc::clone(&seats)));
+        accepting.spawn(door.accept(Arc::clone(&connections), Arc::clone(&capacity)));
     }
     ready.set(true);
     stop.await;
@@ -52,10 +53,10 @@ pub(crate) async fn run<S>(
     // Dropped listeners accept no more.
     accepting.shutdown().await;
     stopping.stop();
-    // All seats are free once every connection has ended.
-    let ended = tokio::time::timeout(drain, seats.acquire_many(most)).await;
+    // All of it is free once every connection has ended.
+    let ended = tokio::time::timeout(drain, capacity.acquire_many(most)).await;
     if ended.is_err() {
-        let left = most as usize - seats.available_permits();
+        let left = most as usize - capacity.available_permits();
         tracing::warn!(left, "connections did not end in time");
     }
 }

@@ -17,6 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{greeting, ring};
+use crate::blocking;
 use crate::cli::{RunArgs, load};
 use crate::config::{Config, CookieSettings, DEFAULT_FILE, Loaded, Reload};
 use crate::fault::{Fault, chain};
@@ -51,10 +52,7 @@ impl Source {
             }
             (None, Some(upstream)) => {
                 super::ring::make_directory(&args.dir)?;
-                let mut config = Config::without_file(&upstream, &args.dir)?;
-                for listen in &mut config.listen {
-                    listen.address = args.listen;
-                }
+                let mut config = Config::without_file(&upstream, args.listen, &args.dir)?;
                 // Nobody but this machine can listen to what goes over its own loopback interface.
                 config.cookie.insecure_plain_http = args.listen.ip().is_loopback();
                 Ok(Self { config, file: None })
@@ -73,7 +71,7 @@ pub(super) async fn run(source: Source) -> Result<(), Fault> {
     let doors = config.listen.iter().map(Door::open).collect::<Result<Vec<_>, _>>()?;
     let shared = Shared::open(&config).await?;
     let _sweeping = Housekeeping::start(&shared.sessions, config.sweep_every);
-    let site = Site::new(&config, &shared, None)?;
+    let site = Site::build(config.clone(), shared.clone(), None).await?;
     let admin = site.desk.first_admin().await?;
     greeting::say(&config, &doors, admin);
     let ready = shared.ready.clone();
@@ -99,7 +97,7 @@ async fn take_up(mut reload: Reload, live: Live, shared: Shared) {
     loop {
         let config = reload.next().await;
         let before = live.0.load_full();
-        match Site::new(&config, &shared, Some(&before)) {
+        match Site::build(config, shared.clone(), Some(before)).await {
             Ok(site) => {
                 live.0.store(Arc::new(site));
                 reload.taken();
@@ -170,6 +168,15 @@ struct Site {
 }
 
 impl Site {
+    /// Reads what a configuration names, and puts all of it together.
+    async fn build(
+        config: Config,
+        shared: Shared,
+        before: Option<Arc<Self>>,
+    ) -> Result<Self, Fault> {
+        blocking::away(move || Self::new(&config, &shared, before.as_deref())).await?
+    }
+
     fn new(config: &Config, shared: &Shared, before: Option<&Self>) -> Result<Self, Fault> {
         let proxies = TrustedProxies::new(config.trusted_proxies.iter().copied());
         let desk = Desk::new(

@@ -16,7 +16,8 @@ use super::{Config, Loaded, words};
 use crate::access::Folding;
 
 pub(super) use login::with_users as login_with;
-pub(super) use upstream::{plain as plain_upstream, server};
+pub(crate) use upstream::plain as plain_upstream;
+pub(super) use upstream::{is_own, server};
 
 /// More threads than a machine has use for.
 const MOST_WORKERS: u64 = 1024;
@@ -53,7 +54,8 @@ fn whole(file: Section<'_>, source: &Source, around: Surroundings<'_>) -> Option
     let listen = edge::listen(file.tables("listen", true), around);
     let limits = file.table("limits").map(edge::limits).unwrap_or_default();
     let forward_auth = file.table("forward_auth").map(edge::forward_auth).unwrap_or_default();
-    let upstreams = upstream::upstreams(file.tables("upstream", false));
+    let upstreams = upstream::Reader { listen: &listen, around };
+    let upstreams = upstreams.read(file.tables("upstream", false));
     let rules = rule::Reader { folding, upstreams: &upstreams, alone: forward_auth.is_empty() };
     let rules = rules.read(&file, source);
     let login = login::login(file.table("login"), &file, store.as_ref(), around);

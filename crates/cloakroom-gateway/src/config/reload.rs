@@ -3,13 +3,15 @@
 use std::future::pending;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::{Config, Loaded, meant, text};
+use super::{BadConfig, Config, Loaded, meant, text};
+use crate::blocking;
 
 /// How often is looked whether the file has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -19,7 +21,7 @@ pub(crate) struct Reload {
     path: PathBuf,
     seen: Option<Stamp>,
     /// What the file said when it was read last.
-    text: Option<String>,
+    text: Option<Arc<str>>,
     /// Why the last change could not be taken up, where the reason may pass without another change:
     /// a file that it names is not there yet, a database does not answer.
     refused: Option<String>,
@@ -50,7 +52,7 @@ impl Reload {
             path: path.to_owned(),
             // So that a change between the loading and now is found at the first look.
             seen: None,
-            text: Some(loaded.source.text.clone()),
+            text: Some(loaded.source.text.as_str().into()),
             refused: None,
             start: Start(loaded.config.clone()),
             look,
@@ -59,7 +61,7 @@ impl Reload {
     }
 
     /// Completes with the next configuration that can be taken up. What is wrong with one that
-    /// cannot is logged, once; it is looked at again until it can. Nothing is lost where the future is
+    /// cannot is logged, once; it is looked at again until it can. No change is lost where the future is
     /// dropped.
     pub(crate) async fn next(&mut self) -> Config {
         loop {
@@ -67,7 +69,7 @@ impl Reload {
                 _ = self.look.tick() => false,
                 () = hung_up(&mut self.hangup) => true,
             };
-            if let Some(config) = self.look_again(asked) {
+            if let Some(config) = self.look_again(asked).await {
                 return config;
             }
         }
@@ -91,23 +93,21 @@ impl Reload {
     }
 
     /// The file's configuration, if it has changed, or if somebody `asked`, and if it is good.
-    fn look_again(&mut self, asked: bool) -> Option<Config> {
-        let stamp = Stamp::of(&self.path);
+    async fn look_again(&mut self, asked: bool) -> Option<Config> {
         let again = asked || self.refused.is_some();
-        if stamp == self.seen && !again {
-            return None;
-        }
+        let (path, seen, text) = (self.path.clone(), self.seen, self.text.clone());
+        let Found { stamp, text, read } =
+            match blocking::away(move || Found::look(&path, seen, text, again)).await {
+                Ok(found) => found?,
+                Err(fault) => {
+                    tracing::error!(%fault, "the look at the configuration is taken again");
+                    return None;
+                }
+            };
         self.seen = stamp;
-        let written = text(&self.path);
-        let mut changed = asked;
-        if let Ok(written) = &written {
-            changed |= self.text.as_ref() != Some(written);
-            if !changed && !again {
-                return None;
-            }
-            self.text = Some(written.clone());
-        }
-        match written.and_then(|text| meant(&self.path, text)) {
+        let changed = asked || text.is_some();
+        self.text = text.or(self.text.take());
+        match read? {
             Ok(Loaded { config, warnings, .. }) => {
                 if changed {
                     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -147,6 +147,38 @@ async fn hung_up(hangup: &mut Option<Signal>) {
     };
     if heard.is_none() {
         pending::<()>().await;
+    }
+}
+
+/// What a look at the file has found.
+struct Found {
+    stamp: Option<Stamp>,
+    /// What it says, where that is news.
+    text: Option<Arc<str>>,
+    /// What that means, where somebody wants to know.
+    read: Option<Result<Loaded, BadConfig>>,
+}
+
+impl Found {
+    /// Looks at the file, unless it is as it was `seen`. `again`: reads it in any case.
+    fn look(
+        path: &Path,
+        seen: Option<Stamp>,
+        before: Option<Arc<str>>,
+        again: bool,
+    ) -> Option<Self> {
+        let stamp = Stamp::of(path);
+        if stamp == seen && !again {
+            return None;
+        }
+        let text = match text(path) {
+            Ok(text) => text,
+            Err(bad) => return Some(Self { stamp, text: None, read: Some(Err(bad)) }),
+        };
+        let news = before.as_deref() != Some(&*text);
+        let written = news.then(|| Arc::from(&*text));
+        let read = (news || again).then(|| meant(path, text));
+        Some(Self { stamp, text: written, read })
     }
 }
 
@@ -194,11 +226,11 @@ mod tests {
     const FIRST: &str = "[[upstream]]\nname = \"a\"\nservers = [\"http://127.0.0.1:1\"]\n\
                          [[rule]]\npath = \"/**\"\naccess = \"login\"\n";
 
-    fn watched(folder: &Path) -> Reload {
+    async fn watched(folder: &Path) -> Reload {
         let path = folder.join("cloakroom.toml");
         fs::write(&path, FIRST).unwrap();
         let mut watch = Reload::of(&path, &Config::load(&path).unwrap()).unwrap();
-        assert!(watch.look_again(false).is_none(), "it is as it was loaded");
+        assert!(watch.look_again(false).await.is_none(), "it is as it was loaded");
         watch
     }
 
@@ -211,44 +243,44 @@ mod tests {
     #[tokio::test]
     async fn a_change_is_taken_up_once_and_a_bad_one_never() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = watched(folder.path());
-        assert!(watch.look_again(false).is_none(), "nothing has changed");
+        let mut watch = watched(folder.path()).await;
+        assert!(watch.look_again(false).await.is_none(), "nothing has changed");
         rewrite(&watch, &FIRST.replace("login", "deny"));
-        let config = watch.look_again(false).unwrap();
+        let config = watch.look_again(false).await.unwrap();
         assert_eq!(config.rules.iter().next().unwrap().access, crate::access::Access::Deny);
-        assert!(watch.look_again(false).is_none(), "it is taken up already");
-        assert!(watch.look_again(true).is_some(), "somebody asked for it");
+        assert!(watch.look_again(false).await.is_none(), "it is taken up already");
+        assert!(watch.look_again(true).await.is_some(), "somebody asked for it");
         rewrite(&watch, &FIRST.replace("login", "logn"));
-        assert!(watch.look_again(false).is_none());
+        assert!(watch.look_again(false).await.is_none());
         fs::remove_file(&watch.path).unwrap();
-        assert!(watch.look_again(false).is_none(), "it is away");
+        assert!(watch.look_again(false).await.is_none(), "it is away");
         rewrite(&watch, FIRST);
-        assert!(watch.look_again(false).is_some(), "it is back, and good");
+        assert!(watch.look_again(false).await.is_some(), "it is back, and good");
     }
 
     #[tokio::test]
     async fn what_is_missing_for_a_moment_is_looked_for_again() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = watched(folder.path());
+        let mut watch = watched(folder.path()).await;
         rewrite(&watch, &format!("[login]\nlogo = \"later.svg\"\n{FIRST}"));
         for _ in 0..2 {
-            assert!(watch.look_again(false).is_none(), "the file that it names is away");
+            assert!(watch.look_again(false).await.is_none(), "the file that it names is away");
         }
         fs::write(folder.path().join("later.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>")
             .unwrap();
-        assert!(watch.look_again(false).is_some(), "it has come");
+        assert!(watch.look_again(false).await.is_some(), "it has come");
         watch.refuse("a database does not answer");
         for _ in 0..2 {
-            assert!(watch.look_again(false).is_some(), "it is tried until it is taken");
+            assert!(watch.look_again(false).await.is_some(), "it is tried until it is taken");
         }
         watch.taken();
-        assert!(watch.look_again(false).is_none());
+        assert!(watch.look_again(false).await.is_none());
     }
 
     #[tokio::test]
     async fn the_next_configuration_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = watched(folder.path());
+        let mut watch = watched(folder.path()).await;
         rewrite(&watch, &FIRST.replace("\"a\"", "\"b\""));
         assert_eq!(&*watch.next().await.upstreams[0].name, "b");
     }
@@ -256,7 +288,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_taken_up_at_the_start_only_is_refused_and_named() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = watched(folder.path());
+        let mut watch = watched(folder.path()).await;
         for (part, text) in [
             ("[store]", "[store]\nurl = \"memory:\"\n"),
             ("[store]", "[store]\nurl = \"sqlite://sessions.db\"\nsweep = \"5s\"\n"),
@@ -272,9 +304,9 @@ mod tests {
             rewrite(&watch, &format!("{text}{FIRST}"));
             let new = Config::load(&watch.path).unwrap().config;
             assert!(watch.start.changed(&new).contains(&part), "{text}");
-            assert!(watch.look_again(false).is_none(), "{text}");
+            assert!(watch.look_again(false).await.is_none(), "{text}");
         }
         rewrite(&watch, &format!("[login]\nbind = \"exact\"\n{FIRST}"));
-        assert!(watch.look_again(false).is_some());
+        assert!(watch.look_again(false).await.is_some());
     }
 }

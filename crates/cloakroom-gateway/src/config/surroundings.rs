@@ -1,7 +1,7 @@
 //! What of the machine a configuration is about: its folder, its files and its environment.
 
-use std::env;
 use std::path::{Path, PathBuf};
+use std::{env, fs, io};
 
 use super::trouble::Bad;
 
@@ -14,6 +14,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
     /// Whether there is a file of this name that can be read.
     pub(super) is_file: &'a dyn Fn(&Path) -> bool,
+    /// What stands in a file.
+    pub(super) content: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
 }
 
 impl<'a> Surroundings<'a> {
@@ -23,9 +25,10 @@ impl<'a> Surroundings<'a> {
             folder,
             variable: &|name| env::var(name).ok(),
             is_file: &|path| {
-                std::fs::File::open(path)
+                fs::File::open(path)
                     .is_ok_and(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()))
             },
+            content: &|path| fs::read(path),
         }
     }
 
@@ -42,6 +45,13 @@ impl<'a> Surroundings<'a> {
         }
         let missing = format!("there is no file {} that can be read", path.display());
         Err(Bad::new(missing).help("paths are relative to the configuration's folder"))
+    }
+
+    /// What stands in a file that has to be there.
+    pub(super) fn content(&self, text: &str) -> Result<Vec<u8>, Bad> {
+        let path = self.file(text)?;
+        let unread = |error| Bad::new(format!("{} cannot be read: {error}", path.display()));
+        (self.content)(&path).map_err(unread)
     }
 
     /// A text with the values of environment variables in the places of `${NAME}`.
@@ -97,7 +107,7 @@ mod tests {
 
     fn around(folder: &Path) -> Surroundings<'_> {
         let variable = &|name: &str| (name == "SECRET").then(|| "hunter2".to_owned());
-        Surroundings { folder, variable, is_file: &|_| false }
+        Surroundings { folder, variable, is_file: &|_| false, content: &|path| fs::read(path) }
     }
 
     #[test]

@@ -16,6 +16,7 @@ fn read(text: &str) -> Result<Loaded, BadConfig> {
         folder: Path::new("/etc/cloakroom"),
         variable: &|name| (name == "PASSWORD").then(|| "hunter2".to_owned()),
         is_file: &|path| path.starts_with("/etc/cloakroom/tls"),
+        content: &|_| Ok(b"no certificate".to_vec()),
     };
     read::read(source, around)
 }
@@ -35,7 +36,8 @@ fn said(text: &str) -> String {
 fn the_template_is_fine_as_it_is_and_with_every_example_in_force() {
     let loaded = read(TEMPLATE).unwrap_or_else(|bad| panic!("{bad}"));
     assert_eq!(loaded.warnings, Vec::<String>::new());
-    let without_file = Config::without_file("http://127.0.0.1:3000", Path::new("")).unwrap();
+    let without_file =
+        Config::without_file("http://127.0.0.1:3000", DEFAULT_ADDRESS, Path::new("")).unwrap();
     assert_eq!(loaded.config.upstreams[0].servers, without_file.upstreams[0].servers);
     assert_eq!(loaded.config.policy, without_file.policy);
     assert_eq!(loaded.config.limits, without_file.limits);
@@ -55,6 +57,7 @@ fn the_template_is_fine_as_it_is_and_with_every_example_in_force() {
         "up_after",
         "down_after",
         "audience",
+        "ca =",
         "max_body",
         "title",
         "accent",
@@ -322,10 +325,71 @@ fn what_is_worth_a_second_look_is_shown() {
 
 #[test]
 fn with_no_file_everything_asks_for_a_login() {
-    let all = Config::without_file("http://127.0.0.1:3000", Path::new("/var/lib/x")).unwrap();
+    let all =
+        Config::without_file("http://127.0.0.1:3000", DEFAULT_ADDRESS, Path::new("/var/lib/x"))
+            .unwrap();
     assert_eq!(all.store.reveal(), "sqlite:///var/lib/x/sessions.db");
     let rule = all.rules.iter().next().unwrap();
     assert_eq!((&rule.access, rule.upstream.as_deref()), (&Access::Login, Some("app")));
     assert_eq!(rule.path.as_str(), "/**");
-    assert!(Config::without_file("127.0.0.1:3000", Path::new("")).is_err());
+    for bad in ["127.0.0.1:3000", "http://127.0.0.1:8080", "http://localhost:8080"] {
+        assert!(Config::without_file(bad, DEFAULT_ADDRESS, Path::new("")).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_server_that_is_the_gateway_itself_is_found() {
+    let around = |listen: &str, server: &str| {
+        let listen = format!("[listen]\naddress = \"{listen}\"\n");
+        read(&format!("{listen}{}{RULE}", UPSTREAM.replace("http://127.0.0.1:3000", server)))
+    };
+    for (listen, server) in [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("127.0.0.1:8080", "http://localhost:8080"),
+        ("[::1]:8080", "h2c://localhost:8080"),
+        ("0.0.0.0:80", "http://127.0.0.1"),
+        ("0.0.0.0:443", "https://localhost"),
+        ("[::]:8080", "http://127.0.0.1:8080"),
+        ("[::]:8080", "http://[::1]:8080"),
+        ("10.1.2.3:8080", "http://10.1.2.3:8080"),
+    ] {
+        let said = around(listen, server).expect_err(server).to_string();
+        assert!(said.contains("the gateway itself"), "{listen} {server}: {said}");
+    }
+    for (listen, server) in [
+        ("127.0.0.1:8080", "http://127.0.0.1:8081"),
+        ("127.0.0.1:8080", "http://127.0.0.2:8080"),
+        ("127.0.0.1:8080", "http://[::1]:8080"),
+        ("0.0.0.0:8080", "http://[::1]:8080"),
+        ("0.0.0.0:8080", "http://10.1.2.3:8080"),
+        ("[::]:8080", "http://shop.example:8080"),
+    ] {
+        assert!(around(listen, server).is_ok(), "{listen} {server}");
+    }
+}
+
+#[test]
+fn who_vouches_for_servers_is_read_with_the_file() {
+    let with = |ca: &str, scheme: &str| {
+        let upstream = UPSTREAM.replace("http", scheme);
+        read(&format!("{upstream}ca = \"{ca}\"\n{RULE}"))
+    };
+    let missing = with("none.pem", "https").unwrap_err().to_string();
+    assert!(missing.contains("no file /etc/cloakroom/none.pem"), "{missing}");
+    let bad = with("tls/bad.pem", "https").unwrap_err().to_string();
+    assert!(bad.contains("tls/bad.pem cannot be used: there is no PEM certificate in"), "{bad}");
+    let signed = cloakroom_testkit::servers::Certificates::make();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cloakroom.toml");
+    std::fs::copy(signed.authority(), folder.path().join("ca.pem")).unwrap();
+    for (scheme, warnings) in [("https", 0), ("http", 1)] {
+        let upstream = UPSTREAM.replace("http", scheme);
+        std::fs::write(&file, format!("{upstream}ca = \"ca.pem\"\n{RULE}")).unwrap();
+        let loaded = Config::load(&file).unwrap();
+        assert!(loaded.config.upstreams[0].authorities.is_some());
+        assert_eq!(loaded.warnings.len(), warnings, "{:?}", loaded.warnings);
+    }
+    let half = std::fs::read(signed.authority()).unwrap();
+    std::fs::write(folder.path().join("ca.pem"), &half[..half.len() / 2]).unwrap();
+    assert!(Config::load(&file).is_err());
 }

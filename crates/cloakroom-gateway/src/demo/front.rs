@@ -213,6 +213,7 @@ fn upstream(servers: Vec<ServerSettings>) -> UpstreamSettings {
     UpstreamSettings {
         name: "shop".into(),
         servers,
+        authorities: None,
         balance: Balance::Sticky,
         timeouts: Timeouts::default(),
         health: None,

@@ -2,12 +2,12 @@
 
 mod api;
 mod assets;
-mod desk;
 mod forms;
 pub(super) mod guard;
 pub(super) mod host;
 mod page;
 mod problem;
+mod request;
 mod shop;
 mod text;
 mod trail;
@@ -22,7 +22,7 @@ use axum::middleware::{from_fn, map_response};
 use axum::routing::{delete, get, post};
 use cloakroom::{BadCookie, CookieConfig, SessionLayer, Sessions, Transport};
 
-pub(crate) use desk::Node;
+pub(crate) use request::Node;
 
 use super::settings::NodeSettings;
 use crate::fault::Fault;

@@ -54,6 +54,8 @@ pub(crate) enum Problem {
     Busy,
     /// 508: somebody is sent to and fro.
     Loop,
+    /// 508: an upstream leads back to the gateway.
+    Circle,
     /// 500: something of the gateway's own.
     Broken,
 }
@@ -165,7 +167,7 @@ impl Problem {
             Self::UpstreamAway => StatusCode::BAD_GATEWAY,
             Self::UpstreamSlow => StatusCode::GATEWAY_TIMEOUT,
             Self::StoreAway | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::Loop | Self::Circle => StatusCode::LOOP_DETECTED,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -194,6 +196,7 @@ impl Problem {
             Self::StoreAway => "store_unavailable",
             Self::Busy => "busy",
             Self::Loop => "redirect_loop",
+            Self::Circle => "request_loop",
             Self::Broken => "fault",
         }
     }
@@ -306,6 +309,11 @@ impl Problem {
                  login. We have stopped this. Sign out and in again; if that does not help, allow \
                  cookies for this site or tell whoever runs it.",
             ),
+            Self::Circle => (
+                "This request goes in a circle",
+                "The service that it is for leads back to this gateway, so it was stopped. Tell \
+                 whoever runs this site.",
+            ),
             Self::Broken => (
                 "Something went wrong here",
                 "It is our fault, not yours. Try again; if it stays like this, tell whoever runs \
@@ -371,6 +379,9 @@ impl Problem {
                 "您已登录，但您请求的页面不断把您送回登录页。我们已中止这一过程。请退出后重新登录；\
                  如果仍然如此，请允许本站使用 Cookie，或联系网站管理员。",
             ),
+            Self::Circle => {
+                ("请求陷入循环", "目标服务又指回了本网关，因此请求已被中止。请告知网站管理员。")
+            }
             Self::Broken => {
                 ("出错了", "这是我们的问题，与您无关。请重试；如果问题持续，请联系网站管理员。")
             }
@@ -391,7 +402,7 @@ impl Problem {
             | Self::MethodNotAllowed
             | Self::CrossSite
             | Self::Denied => ("/", language.say("To the start", "返回首页")),
-            Self::BadRequest(_) | Self::TooLarge => return html! {},
+            Self::BadRequest(_) | Self::TooLarge | Self::Circle => return html! {},
             // The same address again.
             _ => ("", language.say("Try again", "重试")),
         };
@@ -452,7 +463,7 @@ fn too_many(seconds: u64, language: Language) -> (&'static str, String) {
 mod tests {
     use super::*;
 
-    const ALL: [Problem; 21] = [
+    const ALL: [Problem; 22] = [
         Problem::BadRequest("a <b> in it"),
         Problem::NotSignedIn,
         Problem::SessionEnded,
@@ -473,6 +484,7 @@ mod tests {
         Problem::StoreAway,
         Problem::Busy,
         Problem::Loop,
+        Problem::Circle,
         Problem::Broken,
     ];
 

@@ -23,7 +23,10 @@ use super::upgrade::{Ends, Vigil};
 use super::upstream::{Lead, Upstream};
 use super::{Balance, Scheme, upgrade};
 use crate::pages::Problem;
-use crate::serve::Seat;
+use crate::serve::ConnectionGuard;
+
+/// The most gateways like this one that a request comes through; more are the same again and again.
+const MOST_HOPS: usize = 5;
 
 /// A request on its way to an upstream.
 #[derive(Debug)]
@@ -68,11 +71,15 @@ pub(super) async fn forward(
     let cookie = affinity_cookie(upstream).and_then(|name| brought(&parts.headers, name));
     let lead = Lead { key: key(upstream, affinity, client), cookie: cookie.as_deref() };
     let ours = parts.extensions.remove::<OnUpgrade>();
-    let seat = parts.extensions.remove::<Seat>();
+    let guard = parts.extensions.remove::<ConnectionGuard>();
     let going = prepare(upstream, borders, parts, path, https, identity)?;
     let (mut response, server) = deliver(upstream, &going, upload, lead).await?;
     let ends = Ends { vigil, idle: upstream.settings.timeouts.upgraded_idle };
-    let switched = upgrade::switch(&mut response, &going.wish, ours, seat, ends)?;
+    let switched = upgrade::switch(&mut response, &going.wish, ours, guard, ends);
+    let switched = switched.inspect_err(|_| {
+        let (upstream, server) = (&*upstream.settings.name, &server.settings);
+        tracing::warn!(upstream, %server, "a server goes on with a protocol that nobody asked for");
+    })?;
     // The version is one of the connection that it came by, not of the client's.
     *response.version_mut() = Version::HTTP_11;
     borders.outbound(response.headers_mut(), affinity_cookie(upstream));
@@ -115,31 +122,40 @@ async fn deliver(
             return Err(problem);
         };
         let request = going.request(&server, upstream.settings.keep_host, upload.take());
-        let sent = attempt(&server, &upstream.settings.timeouts, request, &going.wish, fresh);
-        let Lost { why, unsent } = match sent.await {
+        let (timeouts, since) = (&upstream.settings.timeouts, server.health.begin());
+        let sent = attempt(&server, timeouts, request, &going.wish, fresh, since);
+        let lost = match sent.await {
             Ok(response) => return Ok((response, server)),
             Err(lost) => lost,
         };
         if let Some(cut) = progress.as_ref().and_then(|progress| progress.cut()) {
             return Err(upload_problem(cut));
         }
-        problem = why.problem();
-        why.note(&server);
-        match unsent {
-            Some(request) => upload = Some((*request).into_body()),
-            None if repeatable && !why.is_late() => {}
-            None => return Err(problem),
-        }
+        lost.why.note(&server, since);
+        problem = lost.why.problem();
+        let goes_on = lost.unsent.is_some() || (repeatable && !lost.why.is_late());
         // A connection that had waited may have been closed at that moment: this says nothing of
         // the server.
-        if why == Why::Stale {
+        let stale = lost.why == Why::Stale;
+        if !(stale && goes_on) {
+            log(upstream, &server, &lost);
+        }
+        if !goes_on {
+            return Err(problem);
+        }
+        upload = lost.unsent.map(|request| (*request).into_body());
+        if stale {
             again = Some(server);
         } else {
-            tracing::warn!(server = %server.authority, "a server could not be reached, or broke off");
             tried.push(server);
         }
     }
     Err(problem)
+}
+
+fn log(upstream: &Upstream, server: &Server, lost: &Lost) {
+    let (upstream, server, cause) = (&*upstream.settings.name, &server.settings, &lost.cause);
+    tracing::warn!(upstream, %server, %cause, "{}", lost.why.says());
 }
 
 fn prepare(
@@ -157,7 +173,12 @@ fn prepare(
     headers.reserve(ADDED);
     let peer = extensions.get().map(|PeerAddr(address)| *address);
     let client = Client { peer, https: secure, host: host.as_ref(), version };
-    borders.inbound(&mut headers, &client, affinity_cookie(upstream));
+    let hops = borders.inbound(&mut headers, &client, affinity_cookie(upstream));
+    if hops > MOST_HOPS {
+        let upstream = &*upstream.settings.name;
+        tracing::error!(upstream, hops, "a request comes back to the gateway again and again");
+        return Err(Problem::Circle);
+    }
     for (name, value) in identity {
         headers.insert(name, value);
     }

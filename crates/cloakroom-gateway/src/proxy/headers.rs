@@ -5,12 +5,13 @@ mod cookies;
 mod forwarded;
 mod hop;
 mod tokens;
+mod via;
 
 use std::sync::Arc;
 
 use cloakroom::TrustedProxies;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE, TRAILER, VIA};
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE, TRAILER};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use cookies::{OwnCookies, name as cookie_name};
 pub(super) use forwarded::Client;
@@ -79,13 +80,13 @@ impl Borders {
     }
 
     /// Makes the headers of a client's request those that its upstream gets, but for who asks and
-    /// for the host.
+    /// for the host. Returns through how many gateways like this one it has come, with this one.
     pub(super) fn inbound(
         &self,
         headers: &mut HeaderMap,
         client: &Client<'_>,
         affinity_cookie: Option<&str>,
-    ) {
+    ) -> usize {
         let trusted = client.peer.is_some_and(|peer| self.proxies.trust(peer));
         let believed = trusted.then(|| forwarded::Said::take(headers));
         without_hops(headers);
@@ -98,7 +99,7 @@ impl Borders {
             announce(headers, |name| !drops_behind(&self.ours, name));
         }
         forwarded::tell(headers, client, believed);
-        headers.append(VIA, via(client.version));
+        via::sign(headers, client.version)
     }
 
     /// Drops what has the name of one of ours, however it is written.
@@ -180,14 +181,6 @@ fn announce(headers: &mut HeaderMap, may: impl Fn(&HeaderName) -> bool) {
 fn is_of_the_way(name: &HeaderName) -> bool {
     let name = name.as_str().as_bytes().iter();
     name.take(MORE_OF_THE_WAY.len()).map(|byte| folded(*byte)).eq(MORE_OF_THE_WAY.iter().copied())
-}
-
-const fn via(version: Version) -> HeaderValue {
-    match version {
-        Version::HTTP_2 => HeaderValue::from_static("2.0 cloakroom"),
-        Version::HTTP_10 => HeaderValue::from_static("1.0 cloakroom"),
-        _ => HeaderValue::from_static("1.1 cloakroom"),
-    }
 }
 
 /// Names of headers, told apart as those upstreams do that read `_` and `.` as `-`.

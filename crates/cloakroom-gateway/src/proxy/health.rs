@@ -2,7 +2,7 @@
 
 mod check;
 
-pub(super) use check::watch;
+pub(super) use check::{Begun, watch};
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -31,11 +31,20 @@ pub(super) struct Health {
     state: Mutex<State>,
     /// How often it has answered, whatever it said.
     answers: AtomicU64,
+    /// How many of its failures count.
+    failures: AtomicU64,
     /// What checks say.
     down: AtomicBool,
     /// Which checks count: the last that have begun. Those of a configuration before may have one
     /// more verdict to give.
     checks: AtomicU64,
+}
+
+/// How things stood with a server when a request to it began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    answers: u64,
+    failures: u64,
 }
 
 /// What a server's failures come to. Pure.
@@ -64,8 +73,7 @@ impl State {
 
     /// `jitter`: between 0 and 1; servers that failed together are not probed together.
     fn failed(self, now: Instant, jitter: f64) -> Self {
-        // Of many requests that break at once the first says it all: how long it is left in peace
-        // grows with failed probes, not with how much it had to do.
+        // How long it is left in peace grows with failed probes, not with how much it had to do.
         if !self.probing && self.out_until.is_some_and(|until| now < until) {
             return self;
         }
@@ -101,9 +109,15 @@ impl Health {
         self.with(|state| *state = state.probing(now, within));
     }
 
-    /// How often it has answered.
-    pub(super) fn answers(&self) -> u64 {
-        self.answers.load(Ordering::Relaxed)
+    /// A request begins.
+    pub(super) fn begin(&self) -> Since {
+        let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Since { answers: now(&self.answers), failures: now(&self.failures) }
+    }
+
+    /// Whether it has answered nobody since.
+    pub(super) fn is_silent(&self, since: Since) -> bool {
+        self.begin().answers == since.answers
     }
 
     /// It answered.
@@ -115,17 +129,33 @@ impl Health {
         }
     }
 
-    /// It could not be reached, or broke off.
-    pub(super) fn failed(&self, now: Instant) {
-        self.with(|state| *state = state.failed(now, jitter()));
-        self.troubled.store(true, Ordering::Release);
+    /// It could not be reached, or broke off, and a request that began at `since` has failed.
+    pub(super) fn failed(&self, since: Since, now: Instant) {
+        self.count(since, |state| state.failed(now, jitter()));
     }
 
     /// It has kept a request waiting for too long, and answered nobody meanwhile: no other request
     /// has to find that out.
-    pub(super) fn silent(&self, now: Instant) {
-        self.with(|state| *state = state.silent(now, jitter()));
-        self.troubled.store(true, Ordering::Release);
+    pub(super) fn silent(&self, since: Since, now: Instant) {
+        self.count(since, |state| state.silent(now, jitter()));
+    }
+
+    /// Of many requests that break together the first says it all: one that began before a failure
+    /// that has been counted is none of its own.
+    fn count(&self, since: Since, next: impl FnOnce(State) -> State) {
+        self.with(|state| {
+            if self.failures.load(Ordering::Relaxed) == since.failures {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                *state = next(*state);
+                self.troubled.store(true, Ordering::Release);
+            }
+        });
+    }
+
+    /// How many of its failures have counted.
+    #[cfg(test)]
+    pub(super) fn failures(&self) -> u64 {
+        self.begin().failures
     }
 
     /// Checks begin, and only these count from now on. Returns which they are.
@@ -188,6 +218,25 @@ mod tests {
 
     #[test]
     fn requests_that_break_together_count_once() {
+        let (now, health) = (Instant::now(), Health::default());
+        for _ in 1..OUT_AFTER {
+            let together = [(); 50].map(|()| health.begin());
+            together.into_iter().for_each(|since| health.failed(since, now));
+            assert_eq!(health.admits(|| now), Admits::All);
+        }
+        let straggler = health.begin();
+        health.failed(health.begin(), now);
+        assert_eq!(health.admits(|| now), Admits::Nothing);
+        // One that was under way before the probe is not the probe.
+        let later = now + OUT_FIRST * 2;
+        health.probe(later, OUT_FIRST);
+        let probed = health.with(|state| *state);
+        health.failed(straggler, later);
+        assert_eq!(health.with(|state| *state), probed);
+    }
+
+    #[test]
+    fn a_server_that_is_out_is_not_left_in_peace_for_longer_by_how_much_it_had_to_do() {
         let now = Instant::now();
         let state = (0..OUT_AFTER).fold(State::default(), |state, _| state.failed(now, 0.5));
         let after = (0..50).fold(state, |state, _| state.failed(now, 0.5));
@@ -210,7 +259,7 @@ mod tests {
     fn one_probe_is_sent_at_a_time_and_one_success_is_enough() {
         let (now, health) = (Instant::now(), Health::default());
         for _ in 0..OUT_AFTER {
-            health.failed(now);
+            health.failed(health.begin(), now);
         }
         let later = now + OUT_FIRST * 2;
         assert_eq!(health.admits(|| now), Admits::Nothing);

@@ -13,8 +13,9 @@ use super::balance;
 use super::health::Health;
 use super::lane::Lane;
 use super::stream::{Place, Streams};
-use super::wire::{Trust, Wire};
-use super::{Scheme, ServerSettings};
+use super::trust::{Authorities, Trust};
+use super::wire::Wire;
+use super::{Scheme, ServerSettings, Timeouts};
 use crate::fault::Fault;
 
 /// The most connections that wait for their next request.
@@ -33,6 +34,8 @@ pub(super) struct Server {
     pub(super) authority: Authority,
     pub(super) health: Health,
     pub(super) streams: Streams,
+    /// Who vouches for it, where not the machine's authorities do.
+    authorities: Option<Authorities>,
     trust: Option<Trust>,
     idle: Mutex<Vec<Lane>>,
     load: AtomicUsize,
@@ -69,12 +72,16 @@ impl Drop for Load {
 }
 
 impl Server {
-    pub(super) fn new(settings: ServerSettings) -> Result<Self, Fault> {
+    /// A server. Its weight is its upstream's affair.
+    pub(super) fn new(
+        settings: ServerSettings,
+        authorities: Option<&Authorities>,
+    ) -> Result<Self, Fault> {
         let authority = authority(&settings)?;
         let host = HeaderValue::try_from(authority.as_str())
             .map_err(|_| Fault::new(format!("no server can be called {authority}")))?;
         let trust = match settings.scheme {
-            Scheme::Https => Some(Trust::of_machine()?),
+            Scheme::Https => Some(Trust::of(authorities)?),
             Scheme::Http | Scheme::H2c => None,
         };
         Ok(Self {
@@ -83,11 +90,19 @@ impl Server {
             authority,
             health: Health::default(),
             streams: Streams::default(),
+            authorities: authorities.cloned(),
             trust,
             idle: Mutex::default(),
             load: AtomicUsize::new(0),
             settings,
         })
+    }
+
+    /// Whether these settings mean this one: where it is, and who vouches for it.
+    pub(super) fn is(&self, wanted: &ServerSettings, authorities: Option<&Authorities>) -> bool {
+        let ServerSettings { scheme, host, port, .. } = &self.settings;
+        let same = (*scheme, host, *port) == (wanted.scheme, &wanted.host, wanted.port);
+        same && (self.trust.is_none() || self.authorities.as_ref() == authorities)
     }
 
     /// How many requests it has to do with.
@@ -115,12 +130,19 @@ impl Server {
         }
     }
 
-    /// Opens a connection.
-    pub(super) async fn connect(&self, within: Duration) -> io::Result<Wire> {
-        let connecting = Wire::connect(&self.settings, self.trust.as_ref());
-        match timeout(within, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    /// Opens a connection, by which nothing may be taken for no longer than of a body.
+    pub(super) fn connect(
+        &self,
+        timeouts: &Timeouts,
+    ) -> impl Future<Output = io::Result<Wire>> + Send + 'static {
+        let (settings, trust) = (self.settings.clone(), self.trust.clone());
+        let Timeouts { connect, body_idle, .. } = *timeouts;
+        async move {
+            let connecting = Wire::connect(&settings, trust.as_ref(), body_idle);
+            timeout(connect, connecting).await.unwrap_or_else(|_| {
+                let late = format!("no connection within {connect:?}");
+                Err(io::Error::new(io::ErrorKind::TimedOut, late))
+            })
         }
     }
 
@@ -131,6 +153,7 @@ impl Server {
     /// Ends connections that nobody has used for that long, and those that the server has closed.
     fn tidy(&self, keep_alive: Duration) {
         self.idle().retain_mut(|lane| lane.idle_since.elapsed() < keep_alive && lane.is_open());
+        self.streams.tidy(keep_alive);
     }
 }
 

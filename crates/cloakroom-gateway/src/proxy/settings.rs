@@ -4,12 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Authorities;
+
 /// A service behind the gateway: some servers that are all alike.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct UpstreamSettings {
     /// What rules call it.
     pub(crate) name: Arc<str>,
     pub(crate) servers: Vec<ServerSettings>,
+    /// Who vouches for servers by https, where not the machine's authorities do.
+    pub(crate) authorities: Option<Authorities>,
     pub(crate) balance: Balance,
     pub(crate) timeouts: Timeouts,
     pub(crate) health: Option<HealthCheck>,
@@ -77,7 +81,8 @@ pub(crate) struct Timeouts {
     pub(crate) connect: Duration,
     /// From the end of the request's head until the response's head. Default 60 seconds.
     pub(crate) response: Duration,
-    /// How long nothing may come of a body, either way. Default 60 seconds.
+    /// How long nothing may come of a body, either way, and a server take nothing of what it is sent.
+    /// Default 60 seconds.
     pub(crate) body_idle: Duration,
     /// How long a connection waits unused. Default 60 seconds.
     pub(crate) keep_alive: Duration,

@@ -18,7 +18,7 @@ use self::vigil::Moves;
 use super::body::Download;
 use super::headers::Wish;
 use crate::pages::Problem;
-use crate::serve::Seat;
+use crate::serve::ConnectionGuard;
 
 /// When a connection that goes on with another protocol ends, whatever its ends do.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) fn switch(
     response: &mut Response<Download>,
     wish: &Wish,
     client: Option<OnUpgrade>,
-    seat: Option<Seat>,
+    guard: Option<ConnectionGuard>,
     ends: Ends,
 ) -> Result<Option<HeaderValue>, Problem> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -63,7 +63,7 @@ pub(super) fn switch(
                 () = moves.clone().stop_for(ends.idle) => {}
             }
         }
-        drop((load, seat));
+        drop((load, guard));
     });
     Ok(Some(protocol))
 }

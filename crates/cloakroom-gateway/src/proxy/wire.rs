@@ -1,84 +1,105 @@
-//! The bytes between the gateway and a server: TCP, by TLS where the server wants it.
+//! The bytes between the gateway and a server: TCP, by TLS where the server wants it. A server that
+//! takes nothing of what it is sent is given up.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Sleep, sleep};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::trust::Trust;
 use super::{Scheme, ServerSettings};
-use crate::fault::{Fault, chain};
+use crate::fault::chain;
 use crate::gathered::{ROOM, gathered};
 
 /// A connection's bytes.
 #[derive(Debug)]
-pub(super) enum Wire {
+pub(super) struct Wire {
+    inner: Inner,
+    /// How long nothing may be taken.
+    stalled: Duration,
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Debug)]
+enum Inner {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// The servers that are believed to be who they say.
-#[derive(Clone, Debug)]
-pub(super) struct Trust(Arc<ClientConfig>);
-
-static OF_MACHINE: OnceLock<Trust> = OnceLock::new();
-
-impl Trust {
-    /// Those that the machine's authorities vouch for; read when the first server needs it.
-    pub(super) fn of_machine() -> Result<Self, Fault> {
-        match OF_MACHINE.get() {
-            Some(trust) => Ok(trust.clone()),
-            None => {
-                let trust = Self(Arc::new(of_machine()?));
-                Ok(OF_MACHINE.get_or_init(|| trust).clone())
-            }
-        }
-    }
-}
-
-fn of_machine() -> Result<ClientConfig, Fault> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        let fault = Fault::new("there is no certificate authority on this machine to trust");
-        return Err(fault.hint("Install the package `ca-certificates`, or set SSL_CERT_FILE."));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| Fault::new(format!("no TLS: {}", chain(&error))))?;
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
 impl Wire {
-    /// Connects. The caller limits the time.
+    /// Connects; the caller limits the time. `stalled`: how long the server may then take nothing
+    /// of what it is sent. An error says where the connection was to go.
     pub(super) async fn connect(
         settings: &ServerSettings,
         trust: Option<&Trust>,
+        stalled: Duration,
     ) -> io::Result<Self> {
         let host = settings.host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, settings.port)).await?;
+        let (stream, address) = dial(host, settings.port).await?;
         stream.set_nodelay(true)?;
-        match (settings.scheme, trust) {
+        let inner = match (settings.scheme, trust) {
             (Scheme::Https, Some(trust)) => {
                 let name = ServerName::try_from(host.to_owned());
                 let name = name.map_err(io::Error::other)?;
                 let connector = TlsConnector::from(Arc::clone(&trust.0));
-                Ok(Self::Tls(Box::new(connector.connect(name, stream).await?)))
+                let secured = connector.connect(name, stream).await;
+                let secured = secured.map_err(|error| at("no TLS with", address, &error))?;
+                Inner::Tls(Box::new(secured))
             }
-            (Scheme::Https, None) => Err(io::Error::other("nothing says which servers to trust")),
-            (Scheme::Http | Scheme::H2c, _) => Ok(Self::Plain(stream)),
+            (Scheme::Https, None) => {
+                return Err(io::Error::other("nothing says which servers to trust"));
+            }
+            (Scheme::Http | Scheme::H2c, _) => Inner::Plain(stream),
+        };
+        Ok(Self { inner, stalled, stall: None })
+    }
+
+    /// Limits how long `written` may be pending.
+    fn limited<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let stalled = self.stalled;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(stalled)));
+        stall.as_mut().poll(cx).map(|()| {
+            let why = format!("the server took nothing for {stalled:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, why))
+        })
+    }
+}
+
+/// Connects to the first of a host's addresses that can be reached.
+async fn dial(host: &str, port: u16) -> io::Result<(TcpStream, SocketAddr)> {
+    let unknown = |why: &str| format!("no address is known of {host}{why}");
+    let found = lookup_host((host, port)).await;
+    let found =
+        found.map_err(|error| io::Error::new(error.kind(), unknown(&format!(": {error}"))))?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, unknown(""));
+    for address in found {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok((stream, address)),
+            Err(error) => last = at("no connection to", address, &error),
         }
     }
+    Err(last)
+}
+
+fn at(what: &str, address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what} {address}: {}", chain(error)))
 }
 
 impl AsyncRead for Wire {
@@ -87,9 +108,9 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.get_mut().inner {
+            Inner::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Inner::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -100,24 +121,30 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        let this = self.get_mut();
+        let done = match &mut this.inner {
+            Inner::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Inner::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        };
+        this.limited(cx, done)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        let this = self.get_mut();
+        let done = match &mut this.inner {
+            Inner::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Inner::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        };
+        this.limited(cx, done)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        let this = self.get_mut();
+        let done = match &mut this.inner {
+            Inner::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Inner::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        };
+        this.limited(cx, done)
     }
 
     fn poll_write_vectored(
@@ -129,16 +156,18 @@ impl AsyncWrite for Wire {
         if let Some(all) = gathered(bufs, &mut room) {
             return self.poll_write(cx, all);
         }
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        let this = self.get_mut();
+        let done = match &mut this.inner {
+            Inner::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Inner::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        };
+        this.limited(cx, done)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.inner {
+            Inner::Plain(stream) => stream.is_write_vectored(),
+            Inner::Tls(stream) => stream.is_write_vectored(),
         }
     }
 }

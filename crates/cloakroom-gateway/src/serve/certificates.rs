@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use super::TlsFiles;
+use crate::blocking;
 use crate::fault::{Fault, chain};
 
 /// How often the files are looked at.
@@ -50,16 +51,7 @@ impl Certificates {
 
     /// Looks at the files again and again.
     pub(super) async fn watch(self) {
-        // What was refused is not said again until it changes.
-        let mut refused = None;
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let (this, last) = (self.clone(), refused.take());
-            refused = match tokio::task::spawn_blocking(move || this.look(last)).await {
-                Ok(refused) => refused,
-                Err(_) => return,
-            };
-        }
+        again_and_again(LOOK_EVERY, move |refused| self.look(refused)).await;
     }
 
     /// Takes up what stands in the files, where it changed. Returns what is refused; what was
@@ -81,6 +73,22 @@ impl Certificates {
                 tracing::warn!(%certificates, %error, "a new certificate is refused; the old one stays");
                 Some(text)
             }
+        }
+    }
+}
+
+/// Looks, and never ends. What was refused is told to the next look, so that it is not said again.
+async fn again_and_again<L>(every: Duration, look: L)
+where
+    L: Fn(Option<Text>) -> Option<Text> + Clone + Send + 'static,
+{
+    let mut refused = None;
+    loop {
+        tokio::time::sleep(every).await;
+        let (look, last) = (look.clone(), refused.take());
+        match blocking::away(move || look(last)).await {
+            Ok(last) => refused = last,
+            Err(fault) => tracing::error!(%fault, "the look at a certificate is taken again"),
         }
     }
 }
@@ -128,6 +136,19 @@ mod tests {
 
     fn files(signed: &Signed) -> TlsFiles {
         TlsFiles { certificates: signed.server(), key: signed.server_key() }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_fails_is_not_the_last() {
+        let (looked, mut looks) = tokio::sync::mpsc::unbounded_channel();
+        let watching = tokio::spawn(again_and_again(Duration::from_millis(1), move |_| {
+            looked.send(()).unwrap();
+            panic!("on purpose")
+        }));
+        for _ in 0..3 {
+            looks.recv().await.unwrap();
+        }
+        watching.abort();
     }
 
     #[test]

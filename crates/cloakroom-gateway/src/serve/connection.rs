@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::Limits;
-use super::front::{Busy, Front, Seat, Serves};
+use super::front::{Busy, ConnectionGuard, Front, Serves};
 use super::pace::{Pace, Patience};
 use super::stop::Stopped;
 use super::tape::Tape;
+use super::task::Tasks;
 use super::wire::Wire;
 
 /// What a connection by HTTP/2 begins with.
@@ -46,7 +47,7 @@ impl<S: Serves> Connections<S> {
         stream: TcpStream,
         peer: IpAddr,
         tls: Option<TlsAcceptor>,
-        seat: Seat,
+        guard: ConnectionGuard,
     ) {
         if stream.set_nodelay(true).is_err() {
             return;
@@ -55,7 +56,7 @@ impl<S: Serves> Connections<S> {
             service: self.service.clone(),
             peer,
             https: tls.is_some(),
-            seat,
+            guard,
             tape: None,
             busy: None,
         };
@@ -140,8 +141,8 @@ impl<S: Serves> Connections<S> {
     }
 }
 
-fn second_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn second_builder(limits: &Limits) -> http2::Builder<Tasks> {
+    let mut builder = http2::Builder::new(Tasks { stalled: limits.stalled });
     builder.timer(TokioTimer::new());
     builder.max_concurrent_streams(limits.streams);
     builder.max_pending_accept_reset_streams(limits.resets);

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::Listen;
 use super::certificates::Certificates;
 use super::connection::Connections;
-use super::front::{Seat, Serves};
+use super::front::{ConnectionGuard, Serves};
 use crate::fault::Fault;
 
 /// Connections that wait to be accepted.
@@ -42,7 +42,7 @@ impl Door {
     pub(super) async fn accept<S: Serves>(
         self,
         connections: Arc<Connections<S>>,
-        seats: Arc<Semaphore>,
+        capacity: Arc<Semaphore>,
     ) {
         let Self { listener, certificates } = self;
         let watching = certificates.clone().map(Certificates::watch);
@@ -52,14 +52,15 @@ impl Door {
             tasks
         });
         loop {
-            let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {
+            let Ok(permit) = Arc::clone(&capacity).acquire_owned().await else {
                 return;
             };
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let (connections, seat) = (Arc::clone(&connections), Seat::new(seat));
+                    let (connections, guard) =
+                        (Arc::clone(&connections), ConnectionGuard::new(permit));
                     let tls = certificates.as_ref().map(Certificates::acceptor);
-                    tokio::spawn(connections.serve(stream, peer.ip(), tls, seat));
+                    tokio::spawn(connections.serve(stream, peer.ip(), tls, guard));
                 }
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {

@@ -22,7 +22,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
 use super::tape::{Tape, TwoLengths};
+use super::task::Progress;
 use super::whole::Whole;
+
+/// The most bytes that a client by HTTP/2 is given at once: it is slow only where it takes less than
+/// these in the time that it has.
+const MOST_GIVEN: usize = 32 * 1024;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -51,14 +56,14 @@ where
     type Body = B;
 }
 
-/// A connection's seat among all that there may be, for as long as any clone of it lives. In the
+/// Counts a connection among all that there may be, for as long as any clone of it lives. In the
 /// extensions of requests that may make something else of their connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Seat {
+pub(crate) struct ConnectionGuard {
     _held: Arc<OwnedSemaphorePermit>,
 }
 
-impl Seat {
+impl ConnectionGuard {
     pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
         Self { _held: Arc::new(permit) }
     }
@@ -70,7 +75,7 @@ pub(super) struct Front<S> {
     pub(super) service: S,
     pub(super) peer: IpAddr,
     pub(super) https: bool,
-    pub(super) seat: Seat,
+    pub(super) guard: ConnectionGuard,
     /// By HTTP/1.1.
     pub(super) tape: Option<Arc<Tape>>,
     /// By HTTP/2.
@@ -89,7 +94,7 @@ impl<S: Serves> hyper::service::Service<Request<Incoming>> for Front<S> {
             head.extensions.insert(TwoLengths);
         }
         if head.headers.contains_key(UPGRADE) {
-            head.extensions.insert(self.seat.clone());
+            head.extensions.insert(self.guard.clone());
         }
         head.extensions.insert(PeerAddr(self.peer));
         if let Some(uri) = really(&head, self.https) {
@@ -189,7 +194,11 @@ where
             if *this.ends {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            response.map(|body| Tracked { body, guard })
+            let progress = guard.as_ref().and_then(|_| Progress::of_task());
+            if let Some(progress) = &progress {
+                progress.gives();
+            }
+            response.map(|body| Tracked { body, left: Bytes::new(), guard, progress })
         })
     }
 }
@@ -199,26 +208,56 @@ pin_project! {
     pub(super) struct Tracked<B> {
         #[pin]
         body: B,
+        // What the client is not given yet of the body's last frame.
+        left: Bytes,
         guard: Option<Guard>,
+        // By HTTP/2.
+        progress: Option<Arc<Progress>>,
     }
 }
 
-impl<B: http_body::Body> http_body::Body for Tracked<B> {
-    type Data = B::Data;
+impl<B: http_body::Body<Data = Bytes>> http_body::Body for Tracked<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let Some(progress) = this.progress else {
+            return this.body.poll_frame(cx);
+        };
+        if this.left.is_empty() {
+            let Poll::Ready(frame) = this.body.poll_frame(cx) else {
+                progress.waits();
+                return Poll::Pending;
+            };
+            match frame {
+                Some(Ok(frame)) if frame.is_data() => {
+                    *this.left = frame.into_data().unwrap_or_default();
+                }
+                other => return Poll::Ready(other),
+            }
+        }
+        progress.gives();
+        let given = this.left.len().min(MOST_GIVEN);
+        Poll::Ready(Some(Ok(Frame::data(this.left.split_to(given)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.left.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (mut hint, left) = (self.body.size_hint(), self.left.len() as u64);
+        if left > 0 {
+            let upper = hint.upper().map(|upper| upper.saturating_add(left));
+            hint.set_lower(hint.lower().saturating_add(left));
+            if let Some(upper) = upper {
+                hint.set_upper(upper);
+            }
+        }
+        hint
     }
 }

@@ -13,6 +13,7 @@ mod reload;
 mod serving;
 mod sockets;
 pub(crate) mod support;
+mod trust;
 mod upgrades;
 
 mod headers;

@@ -1,5 +1,6 @@
 //! `[[upstream]]`: the services behind the gateway.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,13 @@ use toml::de::DeValue;
 use url::Url;
 
 use crate::config::section::{At, Section};
+use crate::config::surroundings::Surroundings;
 use crate::config::trouble::Bad;
 use crate::config::words;
-use crate::proxy::{Balance, HealthCheck, Scheme, ServerSettings, Timeouts, UpstreamSettings};
+use crate::proxy::{
+    Authorities, Balance, HealthCheck, Scheme, ServerSettings, Timeouts, UpstreamSettings,
+};
+use crate::serve::Listen;
 
 const MOST_WEIGHT: u64 = 1_000;
 const MOST_RETRIES: u64 = 10;
@@ -18,28 +23,123 @@ const MOST_ANSWERS: u64 = 100;
 const RETRIES: u32 = 2;
 const COOKIE: &str = "cookie:";
 
-/// All upstreams, and where their names stand.
-pub(super) fn upstreams(sections: Vec<Section<'_>>) -> Vec<At<UpstreamSettings>> {
-    let mut all: Vec<At<UpstreamSettings>> = Vec::new();
-    for section in sections {
-        let notes = section.notes;
-        let Some(upstream) = upstream(section) else {
-            continue;
-        };
-        if all.iter().any(|other| other.value.name == upstream.value.name) {
-            let bad = Bad::new(format!("there are two upstreams called {:?}", upstream.value.name));
-            notes.error(&upstream.span, bad.help("give each a name of its own"));
+/// Reads upstreams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    /// Where the gateway itself listens.
+    pub(super) listen: &'a [Listen],
+    pub(super) around: Surroundings<'a>,
+}
+
+impl Reader<'_> {
+    /// All upstreams, and where their names stand.
+    pub(super) fn read(self, sections: Vec<Section<'_>>) -> Vec<At<UpstreamSettings>> {
+        let mut all: Vec<At<UpstreamSettings>> = Vec::new();
+        for section in sections {
+            let notes = section.notes;
+            let Some(upstream) = self.upstream(section) else {
+                continue;
+            };
+            if all.iter().any(|other| other.value.name == upstream.value.name) {
+                let bad =
+                    Bad::new(format!("there are two upstreams called {:?}", upstream.value.name));
+                notes.error(&upstream.span, bad.help("give each a name of its own"));
+            }
+            all.push(upstream);
         }
-        all.push(upstream);
+        all
     }
-    all
+
+    fn upstream(self, section: Section<'_>) -> Option<At<UpstreamSettings>> {
+        let name = section.required("name", "\"shop\"", words::string);
+        let servers = self.servers(&section);
+        let shared = |value: &DeValue<'_>| words::text(value).map(Arc::<str>::from);
+        let settings = UpstreamSettings {
+            name: name.as_ref().map_or("", |name| &name.value).into(),
+            authorities: self.authorities(&section, &servers),
+            servers,
+            balance: section.get("balance", balance).unwrap_or_default(),
+            timeouts: section.table("timeouts").map(timeouts).unwrap_or_default(),
+            health: section.table("health").and_then(health),
+            retries: section.get("retries", words::number(0, MOST_RETRIES)).unwrap_or(RETRIES),
+            keep_host: section.get("keep_host", words::switch).unwrap_or(true),
+            audience: section.get("audience", shared),
+            most_body: section.get("max_body", words::size),
+        };
+        section.close();
+        Some(At { span: name?.span, value: settings })
+    }
+
+    fn servers(self, section: &Section<'_>) -> Vec<ServerSettings> {
+        let values = section.values("servers");
+        if values.is_empty() {
+            let bad = Bad::new("`servers` is missing in [[upstream]]");
+            let help = "write `servers = [\"http://127.0.0.1:3000\"]`";
+            section.notes.error(&section.span, bad.help(help));
+        }
+        let mut all: Vec<ServerSettings> = Vec::new();
+        for value in values {
+            let Some(server) = one_server(section, value) else {
+                continue;
+            };
+            let same =
+                |other: &&ServerSettings| (&other.host, other.port) == (&server.host, server.port);
+            if all.iter().find(same).is_some() {
+                let bad = Bad::new("this server is in the list already");
+                let help = "for more of the work write `{ url = \"...\", weight = 2 }`";
+                section.notes.error(&value.span(), bad.help(help));
+            }
+            if is_own(&server, self.listen) {
+                let bad = Bad::new("this server is the gateway itself: it listens there");
+                section.notes.error(&value.span(), bad.help("name the service behind it"));
+            }
+            all.push(server);
+        }
+        all
+    }
+
+    fn authorities(self, section: &Section<'_>, servers: &[ServerSettings]) -> Option<Authorities> {
+        let read = |value: &DeValue<'_>| {
+            let text = words::text(value)?;
+            let bad = |why| Bad::new(format!("{text} cannot be used: {why}"));
+            Authorities::of_pem(&self.around.content(text)?).map_err(|why| {
+                bad(why).help("name a PEM file with the certificate of each authority")
+            })
+        };
+        let authorities = section.at("ca", read)?;
+        if servers.iter().all(|server| server.scheme != Scheme::Https) {
+            let bad = Bad::new("`ca` changes nothing here, as no server is spoken to by https");
+            section.notes.warning(&authorities.span, bad.help("write https:// in `servers`"));
+        }
+        Some(authorities.value)
+    }
+}
+
+/// Whether a server is plainly the gateway itself, which listens at these addresses.
+pub(in crate::config) fn is_own(server: &ServerSettings, listen: &[Listen]) -> bool {
+    let host = server.host.trim_matches(['[', ']']);
+    let means: Vec<IpAddr> = match host.parse() {
+        Ok(address) => vec![address],
+        Err(_) if host.eq_ignore_ascii_case("localhost") => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        Err(_) => return false,
+    };
+    let at = listen.iter().filter(|listen| listen.address.port() == server.port);
+    at.map(|listen| listen.address.ip()).any(|own| {
+        // What listens at all addresses listens at those of this machine; by IPv6, at both kinds.
+        let all = |address: &IpAddr| own.is_unspecified() && (own.is_ipv6() || address.is_ipv4());
+        let here = |address: &IpAddr| address.is_loopback() || address.is_unspecified();
+        means.iter().any(|address| *address == own || (here(address) && all(address)))
+    })
 }
 
 /// An upstream of one server, with everything else as it is by default.
-pub(in crate::config) fn plain(name: &str, server: ServerSettings) -> UpstreamSettings {
+pub(crate) fn plain(name: &str, server: ServerSettings) -> UpstreamSettings {
     UpstreamSettings {
         name: name.into(),
         servers: vec![server],
+        authorities: None,
         balance: Balance::default(),
         timeouts: Timeouts::default(),
         health: None,
@@ -48,49 +148,6 @@ pub(in crate::config) fn plain(name: &str, server: ServerSettings) -> UpstreamSe
         audience: None,
         most_body: None,
     }
-}
-
-fn upstream(section: Section<'_>) -> Option<At<UpstreamSettings>> {
-    let name = section.required("name", "\"shop\"", words::string);
-    let servers = servers(&section);
-    let shared = |value: &DeValue<'_>| words::text(value).map(Arc::<str>::from);
-    let settings = UpstreamSettings {
-        name: name.as_ref().map_or("", |name| &name.value).into(),
-        servers,
-        balance: section.get("balance", balance).unwrap_or_default(),
-        timeouts: section.table("timeouts").map(timeouts).unwrap_or_default(),
-        health: section.table("health").and_then(health),
-        retries: section.get("retries", words::number(0, MOST_RETRIES)).unwrap_or(RETRIES),
-        keep_host: section.get("keep_host", words::switch).unwrap_or(true),
-        audience: section.get("audience", shared),
-        most_body: section.get("max_body", words::size),
-    };
-    section.close();
-    Some(At { span: name?.span, value: settings })
-}
-
-fn servers(section: &Section<'_>) -> Vec<ServerSettings> {
-    let values = section.values("servers");
-    if values.is_empty() {
-        let bad = Bad::new("`servers` is missing in [[upstream]]");
-        let help = "write `servers = [\"http://127.0.0.1:3000\"]`";
-        section.notes.error(&section.span, bad.help(help));
-    }
-    let mut all: Vec<ServerSettings> = Vec::new();
-    for value in values {
-        let Some(server) = one_server(section, value) else {
-            continue;
-        };
-        let same =
-            |other: &&ServerSettings| (&other.host, other.port) == (&server.host, server.port);
-        if all.iter().find(same).is_some() {
-            let bad = Bad::new("this server is in the list already");
-            let help = "for more of the work write `{ url = \"...\", weight = 2 }`";
-            section.notes.error(&value.span(), bad.help(help));
-        }
-        all.push(server);
-    }
-    all
 }
 
 /// A server's URL, or a table with that and a weight.

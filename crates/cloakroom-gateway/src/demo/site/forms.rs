@@ -9,9 +9,9 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::Site;
-use super::desk::{Desk, Trouble, html};
 use super::page::{self, Notice, View};
 use super::problem::{WRONG_CREDENTIALS, sentence};
+use super::request::{PageRequest, Trouble, html};
 use super::shop::{self, NoRoom, Wish};
 use super::users::Unchecked;
 use super::visitor::{self, Credentials, Ended};
@@ -33,25 +33,28 @@ pub(super) struct KeyField {
 }
 
 /// Shows the page. Looking makes no session.
-pub(super) async fn home(State(site): State<Site>, desk: Desk) -> Result<Html<String>, Trouble> {
-    shown(&site, &desk, None).await
+pub(super) async fn home(
+    State(site): State<Site>,
+    request: PageRequest,
+) -> Result<Html<String>, Trouble> {
+    shown(&site, &request, None).await
 }
 
 pub(super) async fn login(
     State(site): State<Site>,
-    desk: Desk,
+    request: PageRequest,
     fields: Fields<Credentials>,
 ) -> Answer {
-    let credentials = read(&desk, fields)?;
-    let notice = match visitor::log_in(&site, &desk.session, credentials).await {
-        Ok(Some(_)) => return back(&desk, visitor::settle(&desk.session).await),
+    let credentials = read(&request, fields)?;
+    let notice = match visitor::log_in(&site, &request.session, credentials).await {
+        Ok(Some(_)) => return back(&request, visitor::settle(&request.session).await),
         Ok(None) => (StatusCode::UNAUTHORIZED, WRONG_CREDENTIALS.to_owned()),
         Err(visitor::Failed::Unchecked(unchecked)) => (status(unchecked), sentence(unchecked)),
-        Err(visitor::Failed::Session(error)) => return Err(desk.refused(error)),
+        Err(visitor::Failed::Session(error)) => return Err(request.refused(error)),
     };
     let (status, text) = notice;
     let notice = Notice { title: "You are not signed in.", text: &text };
-    Ok((status, shown(&site, &desk, Some(notice)).await?).into_response())
+    Ok((status, shown(&site, &request, Some(notice)).await?).into_response())
 }
 
 fn status(unchecked: Unchecked) -> StatusCode {
@@ -61,84 +64,88 @@ fn status(unchecked: Unchecked) -> StatusCode {
     }
 }
 
-pub(super) async fn logout(desk: Desk) -> Answer {
-    let done = visitor::log_out(&desk.session).await;
-    back(&desk, done)
+pub(super) async fn logout(request: PageRequest) -> Answer {
+    let done = visitor::log_out(&request.session).await;
+    back(&request, done)
 }
 
-pub(super) async fn visit(State(site): State<Site>, desk: Desk) -> Answer {
+pub(super) async fn visit(State(site): State<Site>, request: PageRequest) -> Answer {
     let (node, now) = (site.settings.name, site.sessions.now());
-    let done = shop::visit(&desk.session, node, now).await;
-    back(&desk, done.map(drop))
+    let done = shop::visit(&request.session, node, now).await;
+    back(&request, done.map(drop))
 }
 
 pub(super) async fn cart(
     State(site): State<Site>,
-    desk: Desk,
+    request: PageRequest,
     fields: Fields<WishFields>,
 ) -> Answer {
-    let WishFields { item, quantity } = read(&desk, fields)?;
+    let WishFields { item, quantity } = read(&request, fields)?;
     let wish = match Wish::parse(&item, quantity) {
         Ok(wish) => wish,
-        Err(no_room) => return full(&site, &desk, no_room).await,
+        Err(no_room) => return full(&site, &request, no_room).await,
     };
     let (node, now) = (site.settings.name, site.sessions.now());
-    match shop::add(&desk.session, &wish, node, now).await {
-        Ok(Err(no_room)) => full(&site, &desk, no_room).await,
-        done => back(&desk, done.map(drop)),
+    match shop::add(&request.session, &wish, node, now).await {
+        Ok(Err(no_room)) => full(&site, &request, no_room).await,
+        done => back(&request, done.map(drop)),
     }
 }
 
-async fn full(site: &Site, desk: &Desk, no_room: NoRoom) -> Answer {
+async fn full(site: &Site, request: &PageRequest, no_room: NoRoom) -> Answer {
     let text = sentence(no_room);
     let notice = Notice { title: "The cart is as it was.", text: &text };
-    let page = shown(site, desk, Some(notice)).await?;
+    let page = shown(site, request, Some(notice)).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }
 
-pub(super) async fn end(State(site): State<Site>, desk: Desk, fields: Fields<KeyField>) -> Answer {
-    let KeyField { key } = read(&desk, fields)?;
-    match visitor::end(&site, &desk.session, &key).await {
-        Ok(Ended::NotSignedIn) => Err(not_signed_in(&desk)),
+pub(super) async fn end(
+    State(site): State<Site>,
+    request: PageRequest,
+    fields: Fields<KeyField>,
+) -> Answer {
+    let KeyField { key } = read(&request, fields)?;
+    match visitor::end(&site, &request.session, &key).await {
+        Ok(Ended::NotSignedIn) => Err(not_signed_in(&request)),
         // It is not on the list any more, which is what was asked for.
-        Ok(Ended::Done | Ended::NotTheirs) => back(&desk, Ok(())),
-        Err(error) => Err(desk.refused(error)),
+        Ok(Ended::Done | Ended::NotTheirs) => back(&request, Ok(())),
+        Err(error) => Err(request.refused(error)),
     }
 }
 
-pub(super) async fn end_others(State(site): State<Site>, desk: Desk) -> Answer {
-    match visitor::end_others(&site, &desk.session).await {
-        Ok(Ended::NotSignedIn) => Err(not_signed_in(&desk)),
-        done => back(&desk, done.map(drop)),
+pub(super) async fn end_others(State(site): State<Site>, request: PageRequest) -> Answer {
+    match visitor::end_others(&site, &request.session).await {
+        Ok(Ended::NotSignedIn) => Err(not_signed_in(&request)),
+        done => back(&request, done.map(drop)),
     }
 }
 
-fn not_signed_in(desk: &Desk) -> Trouble {
+fn not_signed_in(request: &PageRequest) -> Trouble {
     let text = "Sign in first: only then there is a list of sessions that are yours.";
     let notice = Notice { title: "Nobody is signed in.", text };
-    Trouble::new(&desk.node, StatusCode::UNAUTHORIZED, notice)
+    Trouble::new(&request.node, StatusCode::UNAUTHORIZED, notice)
 }
 
 /// The page as it is now, with a word on the request.
 async fn shown(
     site: &Site,
-    desk: &Desk,
+    request: &PageRequest,
     notice: Option<Notice<'_>>,
 ) -> Result<Html<String>, Trouble> {
-    let view = View::read(site, &desk.session).await.map_err(|error| desk.refused(error))?;
-    Ok(html(page::whole(&desk.node, &view, notice)))
+    let view = View::read(site, &request.session).await.map_err(|error| request.refused(error))?;
+    Ok(html(page::whole(&request.node, &view, notice)))
 }
 
 /// The way back to the page, once it is done.
-fn back(desk: &Desk, done: Result<(), cloakroom::Error>) -> Answer {
-    done.map_err(|error| desk.refused(error))?;
+fn back(request: &PageRequest, done: Result<(), cloakroom::Error>) -> Answer {
+    done.map_err(|error| request.refused(error))?;
     Ok(Redirect::to("/").into_response())
 }
 
-fn read<T>(desk: &Desk, fields: Fields<T>) -> Result<T, Trouble> {
+fn read<T>(request: &PageRequest, fields: Fields<T>) -> Result<T, Trouble> {
     fields.map(|Form(fields)| fields).map_err(|rejection| {
         let text = "The form did not arrive as it should. Nothing was changed.";
         let notice = Notice { title: "That did not work.", text };
-        Trouble::new(&desk.node, rejection.status(), notice)
+        Trouble::new(&request.node, rejection.status(), notice)
     })
 }

@@ -10,8 +10,8 @@ use cloakroom::{Error, Refusal};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::desk::{Node, Trouble};
 use super::page::Notice;
+use super::request::{Node, Trouble};
 use super::shop::NoRoom;
 use super::users::Unchecked;
 

@@ -1,6 +1,9 @@
 //! Sends a request to one server, each phase within its time.
 
+use std::error::Error;
+use std::fmt;
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,12 +14,13 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use crate::bell::Bell;
+use crate::fault::chain;
 use crate::pages::Problem;
 use crate::proxy::body::{Download, Progress, Upload};
 use crate::proxy::headers::Wish;
+use crate::proxy::health::Since;
 use crate::proxy::lane::Lane;
 use crate::proxy::server::{Load, Server};
-use crate::proxy::stream::Failed;
 use crate::proxy::{Scheme, Timeouts};
 
 /// Why there is no response.
@@ -43,11 +47,20 @@ impl Why {
     }
 
     /// Notes what speaks against the server's health.
-    pub(super) fn note(self, server: &Server) {
+    pub(super) fn note(self, server: &Server, since: Since) {
         match self {
-            Self::Connect | Self::Reset => server.health.failed(std::time::Instant::now()),
-            Self::Silent => server.health.silent(std::time::Instant::now()),
+            Self::Connect | Self::Reset => server.health.failed(since, std::time::Instant::now()),
+            Self::Silent => server.health.silent(since, std::time::Instant::now()),
             Self::Stale | Self::Slow => {}
+        }
+    }
+
+    /// What the log says.
+    pub(super) const fn says(self) -> &'static str {
+        match self {
+            Self::Connect => "a server could not be reached",
+            Self::Reset | Self::Stale => "a server broke off",
+            Self::Slow | Self::Silent => "a server did not answer in time",
         }
     }
 
@@ -61,28 +74,64 @@ impl Why {
 #[derive(Debug)]
 pub(super) struct Lost {
     pub(super) why: Why,
+    pub(super) cause: Cause,
     /// The request, where nothing of it was sent.
     pub(super) unsent: Option<Box<Request<Upload>>>,
 }
 
+/// What was behind that, for the log.
+#[derive(Debug)]
+pub(super) enum Cause {
+    Error(Box<dyn Error + Send + Sync>),
+    /// No answer came within that time.
+    NoAnswer(Duration),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => f.write_str(&chain(&**error)),
+            Self::NoAnswer(within) => write!(f, "no answer within {within:?}"),
+        }
+    }
+}
+
+impl Lost {
+    fn unreached(error: impl Error + Send + Sync + 'static, request: Request<Upload>) -> Self {
+        let cause = Cause::Error(Box::new(error));
+        Self { why: Why::Connect, cause, unsent: Some(Box::new(request)) }
+    }
+
+    const fn slow(within: Duration) -> Self {
+        Self { why: Why::Slow, cause: Cause::NoAnswer(within), unsent: None }
+    }
+
+    /// `waited`: whether the connection had waited for the request.
+    fn broken(waited: bool, error: hyper::Error, unsent: Option<Box<Request<Upload>>>) -> Self {
+        let why = if waited { Why::Stale } else { Why::Reset };
+        Self { why, cause: Cause::Error(Box::new(error)), unsent }
+    }
+}
+
 type Answer = Result<Response<Download>, Lost>;
 
-/// Sends a request, and completes with its response's head. `fresh`: by a new connection.
+/// Sends a request, and completes with its response's head. `fresh`: by a new connection. `since`:
+/// as things stand with the server now.
 pub(super) async fn attempt(
     server: &Arc<Server>,
     timeouts: &Timeouts,
     request: Request<Upload>,
     wish: &Wish,
     fresh: bool,
+    since: Since,
 ) -> Answer {
-    let before = server.health.answers();
     let mut answer = match server.settings.scheme {
-        Scheme::H2c => by_stream(server, timeouts, request).await,
+        Scheme::H2c => by_stream(server, timeouts, request, fresh).await,
         Scheme::Http | Scheme::Https => by_lane(server, timeouts, request, wish, fresh).await,
     };
     match &mut answer {
         Ok(_) => server.health.succeeded(),
-        Err(lost) if lost.why == Why::Slow && server.health.answers() == before => {
+        Err(lost) if lost.why == Why::Slow && server.health.is_silent(since) => {
             lost.why = Why::Silent;
         }
         Err(_) => {}
@@ -102,9 +151,9 @@ async fn by_lane(
     let waited = waiting.is_some();
     let mut lane = match waiting {
         Some(lane) => lane,
-        None => match open(server, timeouts.connect).await {
-            Some(lane) => lane,
-            None => return Err(Lost { why: Why::Connect, unsent: Some(Box::new(request)) }),
+        None => match open(server, timeouts).await {
+            Ok(lane) => lane,
+            Err(error) => return Err(Lost::unreached(error, request)),
         },
     };
     if wish.upgrade.is_some() {
@@ -115,12 +164,12 @@ async fn by_lane(
     let sending = lane.send(request);
     let Some(sent) = within(timeouts.response, progress.as_deref(), &mut bell, sending).await
     else {
-        return Err(Lost { why: Why::Slow, unsent: None });
+        return Err(Lost::slow(timeouts.response));
     };
     lane.bell = bell;
-    let response = sent.map_err(|mut error| Lost {
-        why: if waited { Why::Stale } else { Why::Reset },
-        unsent: error.take_message().map(Box::new),
+    let response = sent.map_err(|mut error| {
+        let unsent = error.take_message().map(Box::new);
+        Lost::broken(waited, error.into_error(), unsent)
     })?;
     // A client may send on while it reads: what drives the connection must not wait for either.
     if progress.is_some_and(|progress| !progress.is_over()) {
@@ -138,29 +187,38 @@ async fn by_lane(
     }))
 }
 
-async fn open(server: &Server, connect: Duration) -> Option<Lane> {
+async fn open(server: &Server, timeouts: &Timeouts) -> io::Result<Lane> {
     // Apart from the rest, which seldom needs it: its state is large.
-    let opening = Box::pin(async { Lane::new(server.connect(connect).await.ok()?).await.ok() });
+    let opening = Box::pin(async {
+        let wire = server.connect(timeouts).await?;
+        Lane::new(wire).await.map_err(io::Error::other)
+    });
     opening.await
 }
 
-async fn by_stream(server: &Arc<Server>, timeouts: &Timeouts, request: Request<Upload>) -> Answer {
+async fn by_stream(
+    server: &Arc<Server>,
+    timeouts: &Timeouts,
+    request: Request<Upload>,
+    fresh: bool,
+) -> Answer {
     let load = Load::new(server);
     let progress = request.body().progress();
-    let sending = Box::pin(server.streams.send(server, timeouts.connect, request));
+    let taken = match server.streams.take(fresh, || server.connect(timeouts)).await {
+        Ok(taken) => taken,
+        Err(error) => return Err(Lost::unreached(error, request)),
+    };
+    let waited = taken.waited && !fresh;
+    let sending = Box::pin(server.streams.send(taken, request));
     let mut bell = Bell::default();
     let Some(sent) = within(timeouts.response, progress.as_deref(), &mut bell, sending).await
     else {
-        return Err(Lost { why: Why::Slow, unsent: None });
+        return Err(Lost::slow(timeouts.response));
     };
-    match sent {
-        Ok((response, place)) => {
-            let load = load.with(place);
-            Ok(response.map(|body| Download::new(body, None, load, timeouts.body_idle)))
-        }
-        Err(Failed::Connect(request)) => Err(Lost { why: Why::Connect, unsent: Some(request) }),
-        Err(Failed::Reset(unsent)) => Err(Lost { why: Why::Reset, unsent }),
-    }
+    let (response, place) =
+        sent.map_err(|broken| Lost::broken(waited, broken.error, broken.unsent))?;
+    let load = load.with(place);
+    Ok(response.map(|body| Download::new(body, None, load, timeouts.body_idle)))
 }
 
 /// Completes with nothing where the answer takes too long after the end of the request: while its

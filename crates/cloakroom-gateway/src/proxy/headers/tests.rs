@@ -1,5 +1,6 @@
 //! What becomes of headers.
 
+use http::Version;
 use http::header::FORWARDED;
 
 use super::*;

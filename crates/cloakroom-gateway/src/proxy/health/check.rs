@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::proxy::body::Upload;
 use crate::proxy::lane::Lane;
 use crate::proxy::server::Server;
-use crate::proxy::{HealthCheck, Scheme};
+use crate::proxy::{HealthCheck, Scheme, Timeouts};
 
 /// Counts answers in a row. Pure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,8 +37,19 @@ impl Row {
     }
 }
 
-/// Checks a server for as long as it is there. `checks`: as [`super::Health::checks_begin`] has it.
-pub(in crate::proxy) async fn watch(server: Weak<Server>, check: HealthCheck, checks: u64) {
+/// Checks that have begun.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proxy) struct Begun {
+    /// Which they are, as [`super::Health::checks_begin`] has it.
+    pub(in crate::proxy) checks: u64,
+    /// Those of the upstream.
+    pub(in crate::proxy) timeouts: Timeouts,
+}
+
+/// Checks a server for as long as it is there.
+pub(in crate::proxy) async fn watch(server: Weak<Server>, check: HealthCheck, begun: Begun) {
+    let Begun { checks, timeouts } = begun;
+    let timeouts = Timeouts { connect: check.timeout, ..timeouts };
     let mut row = Row::default();
     let mut turns = interval(check.every.max(Duration::from_millis(1)));
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -47,7 +58,7 @@ pub(in crate::proxy) async fn watch(server: Weak<Server>, check: HealthCheck, ch
         let Some(server) = server.upgrade() else {
             return;
         };
-        row = row.next(is_well(&server, &check).await);
+        row = row.next(is_well(&server, &check, &timeouts).await);
         if let Some(down) = row.verdict(&check)
             && server.health.set_down(checks, down)
         {
@@ -60,12 +71,12 @@ pub(in crate::proxy) async fn watch(server: Weak<Server>, check: HealthCheck, ch
     }
 }
 
-async fn is_well(server: &Arc<Server>, check: &HealthCheck) -> bool {
-    let asking = ask(server, check);
+async fn is_well(server: &Arc<Server>, check: &HealthCheck, timeouts: &Timeouts) -> bool {
+    let asking = ask(server, check, timeouts);
     matches!(timeout(check.timeout, Box::pin(asking)).await, Ok(Some(true)))
 }
 
-async fn ask(server: &Arc<Server>, check: &HealthCheck) -> Option<bool> {
+async fn ask(server: &Arc<Server>, check: &HealthCheck, timeouts: &Timeouts) -> Option<bool> {
     let mut request = Request::new(Upload::default());
     *request.method_mut() = Method::GET;
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("cloakroom"));
@@ -73,12 +84,13 @@ async fn ask(server: &Arc<Server>, check: &HealthCheck) -> Option<bool> {
         Scheme::H2c => {
             let uri = Uri::builder().scheme("http").authority(server.authority.clone());
             *request.uri_mut() = uri.path_and_query(&*check.path).build().ok()?;
-            server.streams.send(server, check.timeout, request).await.ok()?.0.status()
+            let taken = server.streams.take(false, || server.connect(timeouts)).await.ok()?;
+            server.streams.send(taken, request).await.ok()?.0.status()
         }
         Scheme::Http | Scheme::Https => {
             *request.uri_mut() = check.path.parse().ok()?;
             request.headers_mut().insert(HOST, server.host.clone());
-            let mut lane = Lane::new(server.connect(check.timeout).await.ok()?).await.ok()?;
+            let mut lane = Lane::new(server.connect(timeouts).await.ok()?).await.ok()?;
             lane.send(request).await.ok()?.status()
         }
     };

@@ -1,9 +1,11 @@
 //! Bodies: streamed, and within their limits.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{gateway, origin, played, read_request, read_until, settings, soon};
-use crate::proxy::UpstreamSettings;
+use crate::proxy::{Timeouts, UpstreamSettings};
 
 #[tokio::test]
 async fn too_large_a_body_is_refused_at_once_or_cut() {
@@ -103,7 +105,7 @@ async fn a_body_that_the_client_breaks_off_is_not_the_servers_fault() {
     }
     assert!(gateway.get("/").await.starts_with("HTTP/1.1 200 "));
     let now = std::time::Instant::now;
-    let admits = gateway.upstream.servers[0].health.admits(now);
+    let admits = gateway.upstream.members[0].server.health.admits(now);
     assert_eq!(admits, crate::proxy::health::Admits::All);
 }
 
@@ -130,4 +132,24 @@ async fn trailers_do_not_say_who_asks() {
     assert!(said.contains("\r\ntrailer: x-sum\r\n"), "{answer}");
     assert!(said.ends_with("\r\n0\r\nx-sum: 7\r\n\r\n"), "{answer}");
     assert!(!said.contains("mallory"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_reading_holds_no_client() {
+    let address = played(|_, mut stream| async move {
+        read_until(&mut stream, b"\r\n\r\n").await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let timeouts = Timeouts { body_idle: Duration::from_millis(100), ..Timeouts::default() };
+    let gateway = gateway(UpstreamSettings { timeouts, ..settings(&[address]) });
+    let mut stream = gateway.connect().await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = soon(read_until(&mut stream, b"\r\n\r\nok")).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    // More than all that lies between them holds: the gateway has to end it.
+    let piece = [b'x'; 65_536];
+    soon(async { while stream.write_all(&piece).await.is_ok() {} }).await;
 }

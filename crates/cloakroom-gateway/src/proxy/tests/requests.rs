@@ -1,6 +1,10 @@
 //! What servers see of requests, and clients of responses.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::support::{gateway, origin, played, read_request, read_until, settings, soon};
 use crate::proxy::Balance;
@@ -115,4 +119,31 @@ async fn what_is_under_way_is_finished_after_the_gateway_was_asked_to_stop() {
     assert_eq!(soon(read_until(&mut busy, b"re")).await.unwrap(), b"re");
     assert_eq!(soon(read_until(&mut busy, b"more")).await, None);
     soon(stopping).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_comes_back_again_and_again_is_stopped() {
+    let (own, asked) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
+    let (to, count) = (Arc::clone(&own), Arc::clone(&asked));
+    let address = played(move |_, mut stream| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let to = *to.get().unwrap();
+        async move {
+            let mut back = TcpStream::connect(to).await.unwrap();
+            _ = tokio::io::copy_bidirectional(&mut stream, &mut back).await;
+        }
+    })
+    .await;
+    let gateway = gateway(settings(&[address]));
+    own.set(gateway.address).unwrap();
+    let answer = gateway.get("/").await;
+    assert!(answer.starts_with("HTTP/1.1 508 "), "{answer}");
+    assert!((1..10).contains(&asked.load(Ordering::SeqCst)));
+    // Whoever came through some others is served.
+    let origin = origin().await;
+    let gateway = super::support::gateway(settings(&[origin.address]));
+    let via = "Via: 1.1 cloakroom, 2.0 cloakroom\r\nVia: 1.1 elsewhere\r\nVia: 1.0 cloakroom";
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{via}\r\nConnection: close\r\n\r\n");
+    let answer = gateway.ask(request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

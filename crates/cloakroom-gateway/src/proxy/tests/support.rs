@@ -39,6 +39,7 @@ pub(super) fn settings(servers: &[SocketAddr]) -> UpstreamSettings {
     UpstreamSettings {
         name: "it".into(),
         servers: servers.iter().copied().map(server).collect(),
+        authorities: None,
         balance: Balance::RoundRobin,
         timeouts: Timeouts::default(),
         health: None,
@@ -72,7 +73,7 @@ pub(super) fn gateway_for(
     limits: Limits,
     login: Option<Live>,
 ) -> Gateway {
-    let upstream = Arc::new(Upstream::new(settings, None).unwrap());
+    let upstream = Arc::new(Upstream::new(settings, |_| None).unwrap());
     let identity = HeaderName::from_static("x-user-id");
     let own = OwnCookies::new(vec!["session".to_owned()], Vec::new());
     let borders = Arc::new(Borders::new([&identity], own, Default::default()));
@@ -234,4 +235,26 @@ where
 pub(super) async fn nobody() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
+}
+
+/// A server to which no connection comes about, and none is refused: its queue is full.
+pub(super) struct Hanging {
+    pub(super) address: SocketAddr,
+    _listener: TcpListener,
+    _waiting: Vec<TcpStream>,
+}
+
+impl Hanging {
+    pub(super) async fn start() -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        let most = Duration::from_millis(100);
+        while let Ok(stream) = tokio::time::timeout(most, TcpStream::connect(address)).await {
+            waiting.push(stream.unwrap());
+        }
+        Self { address, _listener: listener, _waiting: waiting }
+    }
 }

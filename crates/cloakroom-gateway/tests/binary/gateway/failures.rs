@@ -11,6 +11,7 @@ use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
 
 use super::backend::{Backend, public, until};
+use super::reload::{log, logged};
 use super::support::{Gateway, add_user, browser, log_in, whole};
 use crate::support::{becomes, free_port};
 
@@ -414,5 +415,40 @@ async fn nobody_behind_the_gateway_is_a_502_and_no_wait() {
     for _ in 0..5 {
         let answer = client.get(gateway.url("/")).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_which_server_failed_and_why() {
+    let gone = free_port();
+    let mute = Backend::start("mute").await;
+    mute.state.mute.store(true, Ordering::SeqCst);
+    let upstream = |name: &str, server: &str| {
+        format!(
+            "[[upstream]]\nname = \"{name}\"\nservers = [\"{server}\"]\n\
+             timeouts = {{ response = \"100ms\" }}\n[[rule]]\npath = \"/{name}\"\n\
+             access = \"public\"\nupstream = \"{name}\"\n"
+        )
+    };
+    let gone_url = format!("http://127.0.0.1:{gone}");
+    let gateway = logged(&(upstream("gone", &gone_url) + &upstream("mute", &mute.url())));
+    let client = browser();
+    for (path, status) in
+        [("/gone", StatusCode::BAD_GATEWAY), ("/mute", StatusCode::GATEWAY_TIMEOUT)]
+    {
+        let answer = client.post(gateway.url(path)).body("x").send().await.unwrap();
+        assert_eq!(answer.status(), status);
+    }
+    let written = log(&gateway);
+    let line = |mark: &str| written.lines().find(|line| line.contains(mark)).unwrap_or(&written);
+    let first = line("could not be reached");
+    for said in
+        ["gone", &gone_url, &format!("no connection to 127.0.0.1:{gone}: Connection refused")]
+    {
+        assert!(first.contains(said), "{said}: {first}");
+    }
+    let second = line("did not answer in time");
+    for said in ["mute", &mute.url(), "no answer within 100ms"] {
+        assert!(second.contains(said), "{said}: {second}");
     }
 }

@@ -23,7 +23,7 @@ const PIECES: usize = 4;
 const IN_FORCE: &str = "the changed configuration is in force";
 
 /// A gateway that writes its log to a file, with more than warnings.
-fn logged(config: &str) -> Gateway {
+pub(crate) fn logged(config: &str) -> Gateway {
     Gateway::start_as(config, |mut command| {
         let log = command.get_current_dir().expect("it has one").join("log");
         command.env("RUST_LOG", "info").stderr(fs::File::create(log).expect("a file"));
@@ -31,7 +31,7 @@ fn logged(config: &str) -> Gateway {
     })
 }
 
-fn log(gateway: &Gateway) -> String {
+pub(crate) fn log(gateway: &Gateway) -> String {
     fs::read_to_string(gateway.dir.path().join("log")).expect("a log")
 }
 

@@ -75,14 +75,14 @@ where
 
 /// A request to the page.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct PageRequest {
     /// The node that answers.
     pub(super) node: Node,
     /// The session; it may be empty.
     pub(super) session: Session,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Desk
+impl<S: Send + Sync> FromRequestParts<S> for PageRequest
 where
     Site: FromRef<S>,
 {
@@ -98,7 +98,7 @@ where
     }
 }
 
-impl Desk {
+impl PageRequest {
     /// What to say where the session does not do what it was asked.
     pub(super) fn refused(&self, error: Error) -> Trouble {
         Trouble::refused(&self.node, &error.into())
