@@ -47,11 +47,10 @@ core.register_action("cloakroom", { "http-req" }, function(txn)
                 txn.http:req_set_header(name, value[0])
             end
         end
-        -- So the gateway names its token_header, whatever it is called.
-        for name, value in pairs(answer.headers) do
-            if value[0] == "" then
-                txn.http:req_del_header(name)
-            end
+        -- What carries a session's token, whatever the gateway's token_header is called.
+        local taken = answer.headers["x-take-away"]
+        for name in string.gmatch(taken and taken[0] or "", "[^,]+") do
+            txn.http:req_del_header(name)
         end
         txn:set_priv(answer.headers["set-cookie"])
     else

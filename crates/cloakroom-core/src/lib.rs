@@ -25,7 +25,7 @@ pub use event::{Ended, Ending, Event, Listener};
 pub use policy::Policy;
 pub use record::Record;
 pub use session::{Client, Login, Reply, Session};
-pub use sessions::{Entry, Info, Live, Sessions, Swept};
+pub use sessions::{Entry, Info, Live, OpenEntry, Sessions, Swept};
 pub use slot::Slot;
 pub use store::{MemoryStore, Store};
 pub use time::{Clock, SystemClock, Timer, Timestamp};

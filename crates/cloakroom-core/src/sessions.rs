@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::Builder;
-pub use entry::Entry;
+pub use entry::{Entry, OpenEntry};
 pub use live::{Info, Live};
 pub use sweep::Swept;
 

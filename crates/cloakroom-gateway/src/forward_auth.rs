@@ -4,8 +4,6 @@
 //! Each proxy has its own endpoint, which reads the headers that this proxy sets whatever its client
 //! has sent, and no others. `deploy/` has a configuration for each.
 
-mod cookies;
-mod credentials;
 mod endpoint;
 mod original;
 mod spelling;

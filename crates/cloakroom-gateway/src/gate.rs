@@ -20,7 +20,7 @@ use crate::access::{Asked, BadPath, Folding, Path, Permit, Rule, Rules, Verdict}
 use crate::identity::Teller;
 use crate::login::{Desk, Recognised};
 use crate::pages::Problem;
-use crate::proxy::{Fleet, Order, OwnCookies, Vigil};
+use crate::proxy::{Fleet, Order, Vigil};
 use crate::serve::Target;
 use crate::visitor::Visitor;
 
@@ -39,8 +39,6 @@ pub(crate) struct Gate {
     pub(crate) fleet: Fleet,
     pub(crate) teller: Teller,
     pub(crate) desk: Desk,
-    /// The gateway's own cookies, which no service gets.
-    pub(crate) cookies: OwnCookies,
 }
 
 /// What became of a request at the rules.

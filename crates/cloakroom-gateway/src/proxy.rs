@@ -16,7 +16,7 @@ mod upstream;
 mod wire;
 
 pub(crate) use fleet::{Fleet, Order};
-pub(crate) use headers::{Borders, OwnCookies, TokenHeaders, cookie_name};
+pub(crate) use headers::{Borders, OwnCookies, TokenHeaders};
 pub(crate) use settings::{
     Balance, HealthCheck, Scheme, ServerSettings, Timeouts, UpstreamSettings,
 };

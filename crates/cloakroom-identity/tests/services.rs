@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Redirect;
@@ -17,6 +18,7 @@ use cloakroom_jwt::{Algorithm, Identity as Claims, KeySet, Signer, SigningKey};
 use http::{HeaderMap, Request, StatusCode};
 use reqwest::Client;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tower::{Layer, ServiceExt, service_fn};
 
 const ISSUER: &str = "https://shop.example";
@@ -26,12 +28,15 @@ const ISSUER: &str = "https://shop.example";
 struct Gateway {
     signer: Arc<Signer>,
     fetches: Arc<AtomicUsize>,
+    /// Whether it hangs when it is asked for its keys.
+    hangs: watch::Sender<bool>,
 }
 
 impl Gateway {
     fn new() -> Self {
         let key = SigningKey::generate(Algorithm::EdDsa).unwrap();
-        Self { signer: Arc::new(Signer::new(ISSUER, key)), fetches: Arc::default() }
+        let hangs = watch::Sender::default();
+        Self { signer: Arc::new(Signer::new(ISSUER, key)), fetches: Arc::default(), hangs }
     }
 
     fn sign(&self, claims: Claims) -> String {
@@ -49,6 +54,7 @@ impl Gateway {
     fn router(&self) -> Router {
         async fn keys(State(gateway): State<Gateway>) -> String {
             gateway.fetches.fetch_add(1, Ordering::SeqCst);
+            gateway.hangs.subscribe().wait_for(|hangs| !hangs).await.unwrap();
             gateway.signer.jwks(SystemClock.now())
         }
         Router::new().route("/.cloakroom/jwks.json", get(keys)).with_state(self.clone())
@@ -170,6 +176,49 @@ async fn a_gateway_that_is_away_is_no_logout() {
     assert_eq!(ask(orders, &[]).await.0, StatusCode::UNAUTHORIZED, "no keys are needed for that");
 
     serve_on(TcpListener::bind(addr).await.unwrap(), gateway.router());
+    while ask(orders, &[&gateway.alice("orders")]).await.0 != StatusCode::OK {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_goes_on_for_the_others_where_who_began_it_is_gone() {
+    let gateway = Gateway::new();
+    gateway.hangs.send_replace(true);
+    let addr = serve(gateway.router()).await;
+    let keys = HttpKeys::new(Client::new(), format!("http://{addr}/.cloakroom/jwks.json"));
+    let trust = Trust::in_fetched(ISSUER, "orders", keys);
+    let ask = || {
+        let (trust, alice) = (trust.clone(), gateway.alice("orders"));
+        tokio::spawn(async move { trust.verify(&alice).await.map(drop) })
+    };
+    let first = ask();
+    while gateway.fetches.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let second = ask();
+    gateway.hangs.send_replace(false);
+    second.await.unwrap().unwrap();
+    assert_eq!(gateway.fetches.load(Ordering::SeqCst), 1, "it was one fetch");
+}
+
+#[tokio::test]
+async fn a_gateway_that_hangs_is_left_in_peace() {
+    let gateway = Gateway::new();
+    gateway.hangs.send_replace(true);
+    let addr = serve(gateway.router()).await;
+    let client = Client::builder().timeout(Duration::from_millis(100)).build().unwrap();
+    let keys = HttpKeys::new(client, format!("http://{addr}/.cloakroom/jwks.json"));
+    let orders = service(IdentityLayer::new(Trust::in_fetched(ISSUER, "orders", keys))).await;
+    for _ in 0..50 {
+        let (status, _) = ask(orders, &[&gateway.alice("orders")]).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    // More than one where this machine has needed more than a second; not one for each.
+    assert!(gateway.fetches.load(Ordering::SeqCst) < 8);
+    gateway.hangs.send_replace(false);
     while ask(orders, &[&gateway.alice("orders")]).await.0 != StatusCode::OK {
         tokio::task::yield_now().await;
     }

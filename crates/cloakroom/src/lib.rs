@@ -202,8 +202,9 @@ pub use cloakroom_core::keeping::{Carrier, SealedText};
 pub use cloakroom_core::sessions::Builder;
 pub use cloakroom_core::{
     Client, Clock, Commit, Ended, Ending, Entry, Error, Event, Guard, Info, Key, Kind, Limit,
-    Listener, Live, Login, MemoryStore, Outcome, Policy, Record, Reply, Sessions, Slot, Store,
-    Swept, SystemClock, Timer, Timestamp, Token, commit, event, policy, record, store, time, token,
+    Listener, Live, Login, MemoryStore, OpenEntry, Outcome, Policy, Record, Reply, Sessions, Slot,
+    Store, Swept, SystemClock, Timer, Timestamp, Token, commit, event, policy, record, store, time,
+    token,
 };
 #[cfg(feature = "hazelcast")]
 pub use cloakroom_hazelcast::HazelcastStore;

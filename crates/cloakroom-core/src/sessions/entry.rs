@@ -34,7 +34,12 @@ impl Entry {
         Self { sessions, key, lifetime }
     }
 
-    async fn open(&self) -> Result<Session> {
+    /// Reads the record, once for all that is then read of it and written to it.
+    pub async fn open(&self) -> Result<OpenEntry> {
+        Ok(OpenEntry { session: self.read().await?, lifetime: self.lifetime })
+    }
+
+    async fn read(&self) -> Result<Session> {
         let key = self.key;
         let now = self.sessions.now();
         let record = self.sessions.newest(key, now).await?;
@@ -43,30 +48,22 @@ impl Entry {
         Ok(Session::new(self.sessions.clone(), view))
     }
 
-    /// Opens it to be written to, which begins its lifetime anew.
-    async fn renewed(&self) -> Result<Session> {
-        let session = self.open().await?;
-        if self.lifetime.is_some() {
-            session.set_lifetime(self.lifetime)?;
-        }
-        Ok(session)
-    }
-
     /// Reads an attribute; an error where it is not a `T`.
     pub async fn get<T: DeserializeOwned>(&self, slot: Slot<T>) -> Result<Option<T>> {
-        self.open().await?.try_get(slot)
+        self.open().await?.get(slot)
     }
 
     /// Writes an attribute: the last writer wins.
     pub async fn set<T: Serialize + Sync>(&self, slot: Slot<T>, value: &T) -> Result<()> {
-        let session = self.renewed().await?;
+        let open = self.open().await?;
+        let session = open.renewed()?;
         session.set(slot, value)?;
         session.commit().await?.done().map(drop)
     }
 
     /// Removes an attribute.
     pub async fn remove<T>(&self, slot: Slot<T>) -> Result<()> {
-        let session = self.open().await?;
+        let session = self.read().await?;
         session.remove(slot)?;
         session.commit().await?.done().map(drop)
     }
@@ -82,12 +79,48 @@ impl Entry {
         T: Default + Serialize + DeserializeOwned,
         R: Send,
     {
-        self.renewed().await?.transact(slot, change).await
+        self.open().await?.update(slot, change).await
     }
 
     /// Removes the whole record; `false` where there is none.
     pub async fn end(&self) -> Result<bool> {
         let (_, was_there) = self.sessions.remove(self.key, &Guard::None, Ended::Revoked).await?;
         Ok(was_there)
+    }
+}
+
+/// An [`Entry`] as it was read. What is written builds on that, and on what others have written
+/// meanwhile where there is any.
+#[derive(Clone, Debug)]
+pub struct OpenEntry {
+    session: Session,
+    lifetime: Option<Duration>,
+}
+
+impl OpenEntry {
+    /// An attribute as it was read; an error where it is not a `T`. Asks nothing.
+    pub fn get<T: DeserializeOwned>(&self, slot: Slot<T>) -> Result<Option<T>> {
+        self.session.try_get(slot)
+    }
+
+    /// Changes an attribute as [`Entry::update`] does, without reading it before.
+    pub async fn update<T, R>(
+        &self,
+        slot: Slot<T>,
+        change: impl Fn(&mut T) -> R + Send + Sync,
+    ) -> Result<R>
+    where
+        T: Default + Serialize + DeserializeOwned,
+        R: Send,
+    {
+        self.renewed()?.transact(slot, change).await
+    }
+
+    /// The record, to be written to, which begins its lifetime anew.
+    fn renewed(&self) -> Result<&Session> {
+        if self.lifetime.is_some() {
+            self.session.set_lifetime(self.lifetime)?;
+        }
+        Ok(&self.session)
     }
 }

@@ -3,6 +3,7 @@
 mod calls;
 mod driver;
 mod ear;
+mod kept;
 mod machine;
 #[cfg(test)]
 mod model;
@@ -16,12 +17,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::driver::Wake;
 use self::ear::Ear;
-use self::machine::{Machine, Moment, Read, Terms};
-use self::shared::WeakLoad;
-use self::shelf::Shelf;
-use super::feed::Source;
+use self::kept::Kept;
+use self::machine::{Moment, Read, Terms};
 use super::reading::{Loaded, Wanted};
 use super::{Announce, Built, Capabilities, Created, Directory, Endings, Keep, Result, Store};
 use crate::commit::{Commit, Guard, Outcome};
@@ -29,11 +27,6 @@ use crate::event::Ending;
 use crate::record::Record;
 use crate::time::{Timer, Timestamp};
 use crate::token::Key;
-
-/// The most shards; keys share them by chance.
-const MOST_SHARDS: usize = 64;
-/// The least that a shard is made for, in bytes: a large session has to fit.
-const SHARD_BYTES: u64 = 1024 * 1024;
 
 /// How large a near cache is, and how long it trusts what it has. All nodes of an application should
 /// have the same but for the size: a fence has to outlive the longest lease of any.
@@ -110,18 +103,8 @@ pub struct Near<S> {
 
 struct Inner<S> {
     store: S,
-    timer: Arc<dyn Timer>,
     options: NearOptions,
-    shards: Vec<Mutex<Shard>>,
-    /// The sources that are up.
-    sources: Mutex<Vec<Source>>,
-    wake: Arc<Wake>,
-}
-
-/// Some of the keys: the decisions about them, and how often they spared a call.
-struct Shard {
-    machine: Machine<Shelf, WeakLoad>,
-    stats: NearStats,
+    kept: Arc<Kept>,
 }
 
 /// What a near cache has done and has.
@@ -150,23 +133,9 @@ impl<S: Store> Near<S> {
         if heartbeat.is_zero() || heartbeat >= lease || settle >= fence {
             return Err(NoNear::Options);
         }
-        let terms = Terms { lease, settle };
-        let count = usize::try_from(bytes / SHARD_BYTES).unwrap_or(MOST_SHARDS);
-        let count = count.clamp(1, MOST_SHARDS);
-        let shard = |_| {
-            let shelf = Shelf::new(bytes / count as u64);
-            let machine = Machine::new(shelf, terms);
-            Mutex::new(Shard { machine, stats: NearStats::default() })
-        };
-        let inner = Arc::new(Inner {
-            store,
-            timer: Arc::new(timer),
-            options,
-            shards: (0..count).map(shard).collect(),
-            sources: Mutex::default(),
-            wake: Arc::default(),
-        });
-        let ear = Ear(Arc::downgrade(&inner));
+        let kept = Kept::new(bytes, Terms { lease, settle }, Arc::new(timer));
+        let inner = Arc::new(Inner { store, options, kept: Arc::new(kept) });
+        let ear = Ear(Arc::downgrade(&inner.kept));
         inner.store.feed().ok_or(NoNear::NoFeed)?.follow(Arc::new(ear));
         Ok(Self { inner })
     }
@@ -174,21 +143,12 @@ impl<S: Store> Near<S> {
     /// Keeps the cache's trust in its feed: sends heartbeats until the cache is dropped. Without
     /// it every read goes to the store.
     pub fn driver(&self) -> impl Future<Output = ()> + Send + 'static {
-        driver::drive(Arc::downgrade(&self.inner), Arc::clone(&self.inner.wake))
+        driver::drive(Arc::downgrade(&self.inner), Arc::clone(&self.inner.kept.wake))
     }
 
     /// What it has done so far, and has now.
     pub fn stats(&self) -> NearStats {
-        let mut sum = NearStats::default();
-        for shard in &self.inner.shards {
-            let Shard { machine, stats } = &*locked(shard);
-            sum.hits += stats.hits;
-            sum.joined += stats.joined;
-            sum.misses += stats.misses;
-            sum.records += machine.entries.len();
-            sum.bytes += machine.entries.bytes();
-        }
-        sum
+        self.inner.kept.stats()
     }
 }
 
@@ -210,9 +170,9 @@ impl<S: Store> Store for Near<S> {
         let mut may_join = *wanted != Wanted::NEWEST;
         loop {
             let source = inner.source(key);
-            let at = Moment { now, elapsed: inner.timer.elapsed() };
+            let at = Moment { now, elapsed: inner.kept.timer.elapsed() };
             let (load, joined) = {
-                let mut shard = inner.shard(&key);
+                let mut shard = inner.kept.shard(&key);
                 let join = match shard.machine.read(&key, wanted, source, at) {
                     Read::Hit(record, settled) => {
                         shard.stats.hits += 1;
@@ -241,8 +201,8 @@ impl<S: Store> Store for Near<S> {
     fn cached(&self, key: Key, wanted: &Wanted, now: Timestamp) -> Option<Loaded> {
         let inner = &self.inner;
         let source = inner.source(key);
-        let at = Moment { now, elapsed: inner.timer.elapsed() };
-        let shard = &mut *inner.shard(&key);
+        let at = Moment { now, elapsed: inner.kept.timer.elapsed() };
+        let shard = &mut *inner.kept.shard(&key);
         let (record, settled) = shard.machine.kept(&key, wanted, source, at)?;
         shard.stats.hits += 1;
         Some(Loaded { record, settled })
@@ -301,7 +261,7 @@ impl<S: Store> Store for Near<S> {
     async fn expire(&self, limit: usize, keep: Keep, now: Timestamp) -> Result<Vec<Ending>> {
         let endings = self.inner.store.expire(limit, keep, now).await?;
         for Ending { key, .. } in &endings {
-            self.inner.shard(key).machine.changed(key);
+            self.inner.kept.shard(key).machine.changed(key);
         }
         Ok(endings)
     }

@@ -21,6 +21,7 @@ use crate::blocking;
 use crate::cli::{RunArgs, load};
 use crate::config::{Config, CookieSettings, DEFAULT_FILE, Loaded, Reload};
 use crate::fault::{Fault, chain};
+use crate::forward_auth::Own;
 use crate::gate::{Gate, Gatekeeper, Passing};
 use crate::identity::Teller;
 use crate::login::Desk;
@@ -191,10 +192,10 @@ impl Site {
         let mut keeping_up = JoinSet::new();
         keeping_up.spawn(teller.clone().keep_up());
         let cookies = shared.transport.cookie_names().chain(desk.cookie_names());
-        let cookies = OwnCookies::new(cookies.map(str::to_owned).collect(), Vec::new());
+        let cookies = OwnCookies::new(cookies.map(str::to_owned).collect());
+        let tokens = TokenHeaders::new(shared.cookie.token_header.clone());
         let names = config.identity.names.all();
-        let borders = Borders::new(names, cookies.clone(), proxies.clone());
-        let borders = borders.tokens(TokenHeaders::new(shared.cookie.token_header.clone()));
+        let borders = Borders::new(names, cookies.clone(), tokens.clone(), proxies.clone());
         let fleet = Fleet::new(&config.upstreams, borders, before.map(|before| &before.fleet))?;
         let gate = Gate {
             rules: config.rules.clone(),
@@ -204,14 +205,13 @@ impl Site {
             fleet: fleet.clone(),
             teller,
             desk: desk.clone(),
-            cookies,
         };
         let layer = SessionLayer::new(shared.sessions.clone())
             .transport(shared.transport.clone())
             .trusted_proxies(config.trusted_proxies.iter().copied());
-        let token_header = shared.cookie.token_header.clone();
         let (from, ready) = (&config.forward_auth, shared.ready.clone());
-        let keeper = Gatekeeper::new(gate, from, token_header, ready, config.limits.head);
+        let own = Own { cookies, tokens };
+        let keeper = Gatekeeper::new(gate, from, own, ready, config.limits.head);
         Ok(Self { service: layer.layer(keeper), fleet, desk, _keeping_up: keeping_up })
     }
 }

@@ -30,7 +30,8 @@ use crate::access::{Access, Asked, BadPath, Folding, Path, Rule, Rules, Verdict}
 use crate::fault::Fault;
 use crate::pages::{Problem, Reader, THEME_PATH};
 use crate::proxy::{
-    Balance, Borders, Fleet, Order, OwnCookies, Scheme, ServerSettings, Timeouts, UpstreamSettings,
+    Balance, Borders, Fleet, Order, OwnCookies, Scheme, ServerSettings, Timeouts, TokenHeaders,
+    UpstreamSettings,
 };
 use crate::serve::{self, Door, Limits, Listen, Readiness, Target};
 use crate::visitor::Visitor;
@@ -91,7 +92,8 @@ impl Front {
             ..Rule::for_everything(Access::Public)
         };
         // The session's cookie is the nodes' own here, and goes through.
-        let borders = Borders::new([&way::HEADER], OwnCookies::default(), Default::default());
+        let (cookies, tokens) = (OwnCookies::default(), TokenHeaders::default());
+        let borders = Borders::new([&way::HEADER], cookies, tokens, Default::default());
         let fleet = Fleet::new(&[upstream], borders.clone(), None)?;
         let inner = Inner {
             rules: Rules::new([all]),

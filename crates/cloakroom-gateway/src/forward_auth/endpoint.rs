@@ -10,25 +10,25 @@ use cloakroom::{Head, Network, TrustedProxies};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
-use super::cookies::{self, IsOwn};
-use super::{Answer, Decide, Proxy, credentials, original};
+use super::{Answer, Decide, Proxy, original};
 use crate::pages::{Problem, Reader};
+use crate::proxy::{OwnCookies, TokenHeaders};
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOTHING: HeaderValue = HeaderValue::from_static("");
 /// The names of headers that Envoy takes away before it forwards: of an empty header in an answer it
 /// makes an empty one in the request.
 const ENVOY_TAKES_AWAY: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+/// The same for HAProxy, by `deploy/haproxy/cloakroom.lua`.
+const HAPROXY_TAKES_AWAY: HeaderName = HeaderName::from_static("x-take-away");
 /// The cookie of who is not signed in, for nginx.
 const VISITOR_COOKIE: HeaderName = HeaderName::from_static("x-visitor-cookie");
 
 /// What of a client's headers is the gateway's own, and no service's.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Own {
-    /// Says which cookies are.
-    pub(crate) cookies: Arc<IsOwn>,
-    /// The header of tokens, beside `Authorization`.
-    pub(crate) token_header: Option<HeaderName>,
+    pub(crate) cookies: OwnCookies,
+    pub(crate) tokens: TokenHeaders,
 }
 
 /// What an endpoint needs.
@@ -117,10 +117,9 @@ impl Desk {
 
     /// Says what a service gets of those headers in which a client says to the gateway who it is.
     fn clean(&self, headers: &mut HeaderMap, asking: &HeaderMap) {
-        let cookie = cookies::for_service(asking, &*self.own.cookies);
-        let mut given = vec![(COOKIE, cookie)];
-        given.extend(credentials::for_service(asking).map(|value| (AUTHORIZATION, value)));
-        given.extend(self.own.token_header.clone().map(|name| (name, NOTHING)));
+        let mut given = vec![(COOKIE, self.own.cookies.for_service(asking))];
+        given.extend(self.own.tokens.for_service(asking).map(|value| (AUTHORIZATION, value)));
+        given.extend(self.own.tokens.names().map(|name| (name, NOTHING)));
         let (nothing, some): (Vec<_>, _) =
             given.into_iter().partition(|(_, value)| value.is_empty());
         headers.extend(some);
@@ -129,17 +128,17 @@ impl Desk {
 
     /// Says which of a client's headers no service gets.
     fn take_away(&self, headers: &mut HeaderMap, nothing: Vec<(HeaderName, HeaderValue)>) {
-        match self.proxy {
-            Proxy::Nginx | Proxy::Caddy | Proxy::Haproxy => headers.extend(nothing),
-            // Takes away all that its configuration names and the answer does not have.
-            Proxy::Traefik => {}
-            Proxy::Envoy => {
-                let names: Vec<_> = nothing.iter().map(|(name, _)| name.as_str()).collect();
-                // Names with commas between them are a header's value, so this cannot fail.
-                if let Ok(list) = HeaderValue::try_from(names.join(",")) {
-                    headers.insert(ENVOY_TAKES_AWAY, list);
-                }
-            }
+        // By name, and not as empty headers: the session's layer may yet answer with a new token.
+        let list = match self.proxy {
+            // Their configurations take away all that is not in the answer.
+            Proxy::Nginx | Proxy::Caddy | Proxy::Traefik => return,
+            Proxy::Envoy => ENVOY_TAKES_AWAY,
+            Proxy::Haproxy => HAPROXY_TAKES_AWAY,
+        };
+        let names: Vec<_> = nothing.iter().map(|(name, _)| name.as_str()).collect();
+        // Names with commas between them are a header's value, so this cannot fail.
+        if let Ok(names) = HeaderValue::try_from(names.join(",")) {
+            headers.insert(list, names);
         }
     }
 }
@@ -193,8 +192,8 @@ mod tests {
         let app = router(
             vec!["10.0.0.0/8".parse().unwrap()],
             Own {
-                cookies: Arc::new(|name: &[u8]| name == b"session"),
-                token_header: Some("x-session".parse().unwrap()),
+                cookies: OwnCookies::new(vec!["session".to_owned()]),
+                tokens: TokenHeaders::default(),
             },
             Arc::new(ByPath),
         );

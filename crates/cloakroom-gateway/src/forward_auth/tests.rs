@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 
 use self::fronts::{Answer as Response, Front, Running, Service};
 use super::*;
+use crate::proxy::{OwnCookies, TokenHeaders};
 
 /// Judges by the path, as rules would, and knows one cookie.
 struct Judge;
@@ -37,6 +38,11 @@ impl Decide for Judge {
                 cookies: vec![HeaderValue::from_static("cloakroom-visitor=v1; Path=/")],
             }),
             "/away" => Err(Problem::StoreAway),
+            "/seen"
+                if original.headers.get("cloakroom-version").is_some_and(|seen| seen == "7") =>
+            {
+                pass(Vec::new())
+            }
             "/method" if original.method == http::Method::DELETE => pass(Vec::new()),
             "/order/1" if cookie => pass(vec![
                 told("x-user-id", "alice"),
@@ -62,10 +68,8 @@ impl Decide for Judge {
 async fn gateway() -> SocketAddr {
     let networks = vec!["127.0.0.0/8".parse().unwrap()];
     let page = get(|headers: HeaderMap| async move { format!("login for {:?}", headers["host"]) });
-    let own = Own {
-        cookies: Arc::new(|name: &[u8]| name == b"__Host-id"),
-        token_header: Some(HeaderName::from_static("x-session")),
-    };
+    let cookies = OwnCookies::new(vec!["__Host-id".to_owned()]);
+    let own = Own { cookies, tokens: TokenHeaders::default() };
     let app: Router = router(networks, own, Arc::new(Judge)).route("/.cloakroom/login", page);
     let app = app.layer(axum::middleware::from_fn(renew));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -75,7 +79,8 @@ async fn gateway() -> SocketAddr {
     addr
 }
 
-/// Makes of an answer one that has the session's cookies, as the session's layer adds them.
+/// Makes of an answer one that has the session's cookies, or a new token and its version, as the
+/// session's layer adds them.
 async fn renew(request: Request, next: Next) -> http::Response<Body> {
     let renews = request.headers().get("accept-language").is_some_and(|value| value == RENEWS);
     let mut response = next.run(request).await;
@@ -84,10 +89,16 @@ async fn renew(request: Request, next: Next) -> http::Response<Body> {
             response.headers_mut().append(SET_COOKIE, HeaderValue::from_static(cookie));
         }
     }
+    for (name, value) in [("x-session-token", TOKEN), ("cloakroom-version", "8")] {
+        if renews {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+    }
     response
 }
 
-/// In `Accept-Language`: the session's cookies are due.
+const TOKEN: &str = "VLxGPDhuwj4u0gOIc0M8d6uaSgJyGG_q_1O2IWgbkCkzg-qX";
+/// In `Accept-Language`: the session's cookies are due, and a new token.
 const RENEWS: &str = "renew";
 const NAVIGATES: (&str, &str) = ("Accept", "text/html");
 const ALICE: (&str, &str) = ("Cookie", "__Host-id=alice; theme=dark");
@@ -215,23 +226,35 @@ fn keeps_its_endpoints(running: &Running, service: &Service) {
 
 /// A session's token is the gateway's; what else says who asks may be the service's.
 fn keeps_tokens(running: &Running, service: &Service) {
-    const TOKEN: &str = "VLxGPDhuwj4u0gOIc0M8d6uaSgJyGG_q_1O2IWgbkCkzg-qX";
     let bearer = format!("Bearer {TOKEN}");
     let other_scheme = format!("bearer  {TOKEN}");
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
-    let cases: [Case<'_>; 5] = [
+    let cases: [Case<'_>; 4] = [
         (&[], &[]),
         (&[("Authorization", &bearer)], &[]),
         (&[("authorization", &other_scheme)], &[]),
-        (&[("X-Session", TOKEN), ("Authorization", "Basic YTpi")], &["Basic YTpi"]),
         (&[("Authorization", "Bearer other")], &["Bearer other"]),
     ];
     for (given, authorization) in cases {
         assert_eq!(running.send("GET", "/public", given).status, 200);
         let seen = service.seen().pop().unwrap();
         assert_eq!(seen.taken_for("authorization"), authorization, "{given:?}: {seen:?}");
-        assert_eq!(seen.taken_for("x-session"), [""; 0], "{given:?}: {seen:?}");
         assert_eq!(seen.taken_for("cookie"), [""; 0], "{given:?}: {seen:?}");
+    }
+    // The gateway hears which version a client has seen, and no service does.
+    let seen = [("Cloakroom-Version", "7"), ("X-Session-Token", TOKEN)];
+    for (target, more) in [("/seen", ("Accept", "*/*")), ("/public", ("Accept-Language", RENEWS))] {
+        let given = [&seen[..], &[more, ("Authorization", "Basic YTpi")]].concat();
+        assert_eq!(running.send("GET", target, &given).status, 200, "{target}");
+        let seen = service.seen().pop().unwrap();
+        for name in ["x-session-token", "cloakroom-version"] {
+            assert_eq!(seen.taken_for(name), [""; 0], "{target}: {seen:?}");
+        }
+        assert_eq!(seen.taken_for("authorization"), ["Basic YTpi"], "{target}: {seen:?}");
+    }
+    for name in ["X_Session_Token", "x.session-token", "X-Session_Token", "cloakroom_version"] {
+        assert_eq!(running.send("GET", "/public", &[(name, TOKEN)]).status, 200);
+        assert!(!format!("{:?}", service.seen()).contains(TOKEN), "{name}");
     }
     let twice = [("Authorization", "Basic YTpi"), ("Authorization", &*bearer)];
     running.send("GET", "/public", &twice);

@@ -14,7 +14,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::get;
 use cloakroom::Network;
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONNECTION};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use tower::ServiceExt;
 use tower_service::Service;
 
@@ -39,17 +39,16 @@ pub(crate) type Passing = Pin<Box<dyn Future<Output = Result<Response<Body>, Inf
 
 impl Gatekeeper {
     /// Keeps `gate`, and the pages beside it. `proxies`: who may ask the forward-auth endpoints.
-    /// `token_header`: where tokens come in beside `Authorization`. `body`: how long the body of a
-    /// request to one of these pages may take.
+    /// `own`: what services behind those do not get. `body`: how long the body of a request to one of
+    /// these pages may take.
     pub(crate) fn new(
         gate: Gate,
         proxies: &[Network],
-        token_header: Option<HeaderName>,
+        own: Own,
         ready: Readiness,
         body: Duration,
     ) -> Self {
-        let (cookies, gate) = (gate.cookies.clone(), Arc::new(gate));
-        let own = Own { cookies: Arc::new(move |name| cookies.has(name)), token_header };
+        let gate = Arc::new(gate);
         let own = Router::new()
             .merge(
                 gate.desk.router().layer(from_fn_with_state((Arc::clone(&gate), body), whole_body)),

@@ -83,6 +83,10 @@ impl Directory {
             self.make(begin, self.algorithm(&files)?)?;
             files = self.list().map_err(|error| error.to_string())?;
         }
+        // Not before what is out of use is gone: else a directory that is full would stay so.
+        if files.len() >= MOST_KEYS {
+            return Err(format!("there are {MOST_KEYS} or more; remove some"));
+        }
         if before.is_some_and(|before| before.files == files) {
             return Ok(None);
         }
@@ -101,9 +105,6 @@ impl Directory {
             files.push(KeyFile { begin, modified });
         }
         files.sort();
-        if files.len() >= MOST_KEYS {
-            return Err(io::Error::other(format!("there are {MOST_KEYS} or more; remove some")));
-        }
         Ok(files)
     }
 
@@ -261,6 +262,30 @@ mod tests {
         let keys = KeySet::parse(&after.jwks(now).unwrap()).unwrap();
         let verifier = Verifier::new("https://login.example", "shop", keys);
         assert_eq!(verifier.verify(&stolen, now).unwrap_err(), Refused::UnknownKey);
+    }
+
+    /// As after a long time in which the directory could be read, and not written.
+    #[test]
+    fn keys_out_of_use_are_removed_however_many_there_are() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = directory(place.path());
+        let now = 1_800_000_000;
+        let begins = || (0..100).map(|n| now - n * DAY);
+        for begin in begins() {
+            let key = SigningKey::generate(Algorithm::EdDsa).unwrap();
+            key.save(place.path().join(format!("{begin}.pem"))).unwrap();
+        }
+        let keys = directory.read(None, at(now + 3600)).unwrap().unwrap();
+        assert_eq!(keys.begins, [now]);
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+        // What is in use stays, and too much of it is refused.
+        for n in 1..=u64::try_from(MOST_KEYS).unwrap() {
+            let key = SigningKey::generate(Algorithm::EdDsa).unwrap();
+            key.save(place.path().join(format!("{}.pem", now + n * DAY))).unwrap();
+        }
+        let fault = directory.read(Some(&keys), at(now + 3600)).unwrap_err().to_string();
+        assert!(fault.contains("remove some"), "{fault}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), MOST_KEYS + 1);
     }
 
     #[test]

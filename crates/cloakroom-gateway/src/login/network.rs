@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Bits of an IPv6 address that are one network: less is nobody's to choose, more is anybody's. Then
-/// what one line has at most, and what one place has.
-const V6_BITS: [u32; 3] = [64, 56, 48];
+/// Bits of an IPv6 address that one line has, whose others it chooses as it likes; and those of what
+/// one place has, such as a company or a tunnel.
+const V6_BITS: [u32; 2] = [56, 48];
 
 /// A network that requests come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,10 +62,7 @@ mod tests {
         let text = |text: &str| of(text).iter().map(Network::to_string).collect::<Vec<_>>();
         assert_eq!(text("192.0.2.7"), ["192.0.2.7"]);
         assert_eq!(text("::ffff:192.0.2.7"), ["192.0.2.7"]);
-        assert_eq!(
-            text("2001:db8:1:1234:5:6:7:8"),
-            ["2001:db8:1:1234::/64", "2001:db8:1:1200::/56", "2001:db8:1::/48"]
-        );
+        assert_eq!(text("2001:db8:1:1234:5:6:7:8"), ["2001:db8:1:1200::/56", "2001:db8:1::/48"]);
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::"));
         let shared = |one: &str, other: &str| {
             let pairs = of(one).into_iter().zip(of(other));

@@ -42,8 +42,8 @@ pub(crate) struct Theme {
 pub(crate) struct Throttling {
     /// Wrong passwords in a row for one account before it has to wait. Default 10.
     pub(crate) account: u32,
-    /// From one address. Of IPv6 a network of 64 bits counts as one; the 56 bits around it may try
-    /// twice as often, the 48 bits four times. The same holds for `account`. Default 30.
+    /// From one address. Of IPv6 the 56 bits that one line has count as one; the 48 bits around it may
+    /// try four times as often. The same holds for `account`. Default 30.
     pub(crate) address: u32,
     /// The time in which so many tries are given back. Default 15 minutes.
     pub(crate) window: Duration,

@@ -523,6 +523,31 @@ async fn a_user_sees_and_ends_their_own_sessions_alone() {
 }
 
 #[tokio::test]
+async fn a_user_sees_where_their_sessions_were_signed_in() {
+    use super::places::file::{Value, write};
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("places.mmdb");
+    let named = |names: &[(&'static str, &'static str)]| {
+        let names = names.iter().map(|(language, name)| (*language, Value::Text(name)));
+        Value::Map(vec![("names", Value::Map(names.collect()))])
+    };
+    let city = named(&[("en", "Linköping"), ("zh-CN", "林雪平")]);
+    let country = named(&[("en", "Sweden"), ("zh-CN", "瑞典")]);
+    let record = Value::Map(vec![("city", city), ("country", country)]);
+    std::fs::write(&path, write(&[([192, 0, 2], record)])).unwrap();
+    let world = world(LoginSettings { places: Some(path), ..settings() }).await;
+    let mut browser = Browser { address: 7, ..Browser::default() };
+    browser.log_in(&world, "alice", "wonderland", "").await;
+    let page = browser.get(&world, "/.cloakroom/me").await.body;
+    assert!(page.contains("192.0.2.7 · Linköping, Sweden · signed in "), "{page}");
+    let mut request = browser.request(Method::GET, "/.cloakroom/me", "");
+    request.headers_mut().insert("accept-language", "zh-CN".parse().unwrap());
+    let page = browser.send(&world, request).await.body;
+    assert!(page.contains("192.0.2.7 · 瑞典 林雪平 · "), "{page}");
+}
+
+#[tokio::test]
 async fn a_session_bound_to_its_address_is_nobody_s_elsewhere() {
     let world = world(LoginSettings { binding: Binding::Exact, ..settings() }).await;
     let mut browser = Browser::default();

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use cloakroom::{Entry, Error, Kind, Sessions, Slot, Timestamp};
-use futures_util::future::join_all;
+use cloakroom::{Entry, Error, Kind, OpenEntry, Sessions, Slot, Timestamp};
+use futures_util::future::{join_all, try_join_all};
 use serde::{Deserialize, Serialize};
 
 use super::Throttling;
@@ -17,7 +17,7 @@ const LEVEL: Slot<Level> = Slot::new("level");
 const FROM_EVERYWHERE: u32 = 20;
 /// How many times as often a wider network may try as the one inside it: so that no network fills
 /// alone what it shares with its neighbours.
-const WIDER: u32 = 2;
+const WIDER: u32 = 4;
 
 /// Tries that are made at most so fast: a number at once, given back evenly over a time. This is
 /// the generic cell rate algorithm.
@@ -64,21 +64,19 @@ pub(super) struct Throttle {
     settings: Throttling,
 }
 
-/// A try that was counted.
+/// A try that was counted, and where.
 #[derive(Debug)]
-pub(super) struct Try {
-    /// For the networks that it comes from, the narrowest first.
-    networks: Vec<Counter>,
-    /// For the account from the narrowest.
-    both: Counter,
-    /// For the account from the wider ones, and then from everywhere.
-    account: Vec<Counter>,
-}
+pub(super) struct Try(Vec<Bucket>);
 
+/// Tries that are counted together.
 #[derive(Debug)]
-struct Counter {
+struct Bucket {
     entry: Entry,
+    /// The entry as it was read.
+    read: OpenEntry,
     rate: Rate,
+    /// Whether a right password empties it.
+    empties: bool,
 }
 
 /// Why a try is not made.
@@ -95,40 +93,58 @@ impl Throttle {
         Self { sessions, settings }
     }
 
-    /// Counts a try, before anything is known of the password: the networks first, then the account
-    /// from them, then the account. One that is refused counts for none of those behind. An account
-    /// that is not there is counted like any other.
+    /// Counts a try, before anything is known of the password: for the networks first, then for the
+    /// account from them, then for the account. An account that is not there is counted like any
+    /// other.
     pub(super) async fn begin(
         &self,
         name: Option<&Name>,
         address: Option<IpAddr>,
     ) -> Result<Try, Held> {
+        let buckets = try_join_all(self.buckets(name, address)).await.map_err(Held::Unknown)?;
+        let now = self.sessions.now();
+        // While somebody is held nothing is written, however often they come.
+        for bucket in &buckets {
+            bucket.rate.charge(bucket.level().map_err(Held::Unknown)?, now).map_err(Held::For)?;
+        }
+        // One after the other: of those who try at the same moment, whom one bucket refuses counts
+        // for none of those behind.
+        for bucket in &buckets {
+            bucket.charge(now).await?;
+        }
+        Ok(Try(buckets))
+    }
+
+    /// Reads all buckets that a try counts in, in their order.
+    fn buckets(
+        &self,
+        name: Option<&Name>,
+        address: Option<IpAddr>,
+    ) -> Vec<impl Future<Output = Result<Bucket, Error>>> {
         let Throttling { account, address: from_one, window } = self.settings;
         let name = name.map_or("", Name::as_str);
         // A name holds no line break, so that no two of these are alike.
         let everywhere = format!("login of\n{name}");
         let (mut networks, mut accounts, mut times) = (Vec::new(), Vec::new(), 1_u32);
         for network in Network::around(address) {
-            let counter = |name: String, at_once: u32| {
-                self.counter(&name, at_once.saturating_mul(times), window)
-            };
-            networks.push(counter(format!("login from\n{network}"), from_one));
-            accounts.push(counter(format!("{everywhere}\nfrom\n{network}"), account));
-            times *= WIDER;
+            let rate = |at_once: u32| Rate { at_once: at_once.saturating_mul(times), window };
+            networks.push((format!("login from\n{network}"), rate(from_one), false));
+            // The first is the account from the narrowest.
+            let empties = accounts.is_empty();
+            accounts.push((format!("{everywhere}\nfrom\n{network}"), rate(account), empties));
+            times = times.saturating_mul(WIDER);
         }
-        accounts.push(self.counter(&everywhere, account.saturating_mul(FROM_EVERYWHERE), window));
-        let both = accounts.remove(0);
-        let begun = Try { networks, both, account: accounts };
-        let (first, last) = (begun.networks.iter(), begun.account.iter());
-        for counter in first.chain([&begun.both]).chain(last) {
-            counter.charge(self.sessions.now()).await?;
-        }
-        Ok(begun)
-    }
-
-    fn counter(&self, name: &str, at_once: u32, window: Duration) -> Counter {
-        let entry = self.sessions.entry(Kind::Throttle, name, window);
-        Counter { entry, rate: Rate { at_once, window } }
+        let rate = Rate { at_once: account.saturating_mul(FROM_EVERYWHERE), window };
+        accounts.push((everywhere, rate, false));
+        let all = networks.into_iter().chain(accounts);
+        all.map(|(name, rate, empties)| {
+            let entry = self.sessions.entry(Kind::Throttle, &name, window);
+            async move {
+                let read = entry.open().await?;
+                Ok(Bucket { entry, read, rate, empties })
+            }
+        })
+        .collect()
     }
 }
 
@@ -137,35 +153,41 @@ impl Try {
     /// account, and the account's earlier tries from the narrowest are forgotten. What cannot be
     /// taken back is given back in time.
     pub(super) async fn was_right(self) {
-        let ends = async { self.both.entry.end().await.map(drop) };
-        let refunds = self.networks.iter().chain(&self.account).map(Counter::refund);
-        let (refunded, ended) = futures_util::join!(join_all(refunds), ends);
-        for failed in refunded.into_iter().chain([ended]).filter_map(Result::err) {
+        let done = join_all(self.0.iter().map(Bucket::take_back)).await;
+        for failed in done.into_iter().filter_map(Result::err) {
             tracing::debug!(error = %failed, "a right password stays counted as a try");
         }
     }
 }
 
-impl Counter {
-    async fn charge(&self, now: Timestamp) -> Result<(), Held> {
-        // Looked at first: while somebody is held, nothing is written, however often they come.
-        let level = self.entry.get(LEVEL).await.map_err(Held::Unknown)?.unwrap_or_default();
-        self.rate.charge(level, now).map_err(Held::For)?;
-        let charge =
-            |level: &mut Level| self.rate.charge(*level, now).map(|charged| *level = charged);
-        self.entry.update(LEVEL, charge).await.map_err(Held::Unknown)?.map_err(Held::For)
+impl Bucket {
+    /// How full it is, as it was read.
+    fn level(&self) -> Result<Level, Error> {
+        Ok(self.read.get(LEVEL)?.unwrap_or_default())
     }
 
-    async fn refund(&self) -> Result<(), Error> {
-        self.entry.update(LEVEL, |level| *level = self.rate.refund(*level)).await
+    async fn charge(&self, now: Timestamp) -> Result<(), Held> {
+        let charge =
+            |level: &mut Level| self.rate.charge(*level, now).map(|charged| *level = charged);
+        self.read.update(LEVEL, charge).await.map_err(Held::Unknown)?.map_err(Held::For)
+    }
+
+    async fn take_back(&self) -> Result<(), Error> {
+        if self.empties {
+            return self.entry.end().await.map(drop);
+        }
+        self.read.update(LEVEL, |level| *level = self.rate.refund(*level)).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use cloakroom::MemoryStore;
+    use cloakroom::{MemoryStore, Store};
+    use cloakroom_testkit::stores::{Call, Counting, Hooked};
+    use tokio::sync::Barrier;
 
     use super::*;
 
@@ -208,7 +230,7 @@ mod tests {
     }
 
     fn two_nodes(settings: Throttling) -> [Throttle; 2] {
-        let store: Arc<dyn cloakroom::Store> = Arc::new(MemoryStore::new());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         [(); 2].map(|()| {
             let sessions = cloakroom::sessions(Arc::clone(&store)).build().unwrap();
             Throttle::new(sessions, settings)
@@ -249,8 +271,8 @@ mod tests {
             let_in += u32::from(tries(&a, &format!("user{n}"), "2001:db8::1").await);
         }
         assert_eq!(let_in, FEW.address);
-        assert!(!tries(&a, "user30", "2001:db8::ffff").await, "the same network");
-        assert!(tries(&a, "user30", "2001:db8:0:1::1").await);
+        assert!(!tries(&a, "user30", "2001:db8:0:ff::1").await, "the same line");
+        assert!(tries(&a, "user30", "2001:db8:0:100::1").await);
     }
 
     #[tokio::test]
@@ -288,13 +310,13 @@ mod tests {
             }
             let_in
         };
-        assert_eq!(guesses(0..21, 0..1).await, 2 * account, "21 networks of one line");
+        assert_eq!(guesses(0..21, 0..1).await, account, "21 networks of one line");
         assert!(tries(&a, "victim", "198.51.100.7").await, "the user elsewhere");
         assert!(tries(&a, "victim", "2001:db8:0:1200::7").await, "and a neighbour of the line");
-        assert_eq!(guesses(0x100..0x300, 0..1).await, 2 * account - 1, "all of one place");
+        assert_eq!(guesses(0x100..0x500, 0..1).await, 3 * account - 1, "all of one place");
         assert!(tries(&a, "victim", "198.51.100.7").await);
         // It takes five places that have nothing to do with each other.
-        assert_eq!(guesses(0..0x200, 1..5).await, 16 * account - 2);
+        assert_eq!(guesses(0..0x400, 1..5).await, 16 * account - 2);
         assert!(!tries(&a, "victim", "198.51.100.7").await);
     }
 
@@ -306,8 +328,79 @@ mod tests {
             let from = format!("2001:db8:0:11{:02x}::1", n / 2);
             let_in += u32::from(tries(&a, &format!("user{n}"), &from).await);
         }
-        assert_eq!(let_in, FEW.address * WIDER);
+        assert_eq!(let_in, FEW.address);
         assert!(tries(&a, "user0", "2001:db8:0:1200::1").await);
+        // Nor can a place go on for ever that has many.
+        for n in 0..40 {
+            let from = format!("2001:db8:0:{n:02x}00::1");
+            let_in += u32::from(tries(&a, &format!("other{n}"), &from).await);
+        }
+        assert_eq!(let_in + 1, FEW.address * WIDER);
+    }
+
+    /// What decision 19 promises: a read of each bucket, all at once, and a write to each; nothing is
+    /// written while somebody is held; a right password is one write more to each.
+    #[tokio::test]
+    async fn a_try_asks_the_store_so_often_and_no_more() {
+        let alice = Name::parse("alice").unwrap();
+        for (address, buckets) in [("192.0.2.1", 3), ("2001:db8::1", 5)] {
+            let hooked = Arc::new(Hooked::new(Arc::new(MemoryStore::new())));
+            let store = Arc::new(Counting::new(Arc::clone(&hooked) as Arc<dyn Store>));
+            let sessions = cloakroom::sessions(Arc::clone(&store) as Arc<dyn Store>);
+            let throttle = Throttle::new(sessions.build().unwrap(), FEW);
+            let address = Some(address.parse().unwrap());
+            for earlier in 0..2 {
+                // None of the reads is answered before all are asked.
+                let all = Arc::new(Barrier::new(buckets));
+                for n in 1..=buckets {
+                    let all = Arc::clone(&all);
+                    hooked.before(Call::Load, n, async move {
+                        all.wait().await;
+                        Ok(())
+                    });
+                }
+                let counted = throttle.begin(Some(&alice), address).await.unwrap();
+                let writes = if earlier == 0 { Call::Create } else { Call::Commit };
+                let expected = [(Call::Load, buckets), (writes, buckets)];
+                assert_eq!(store.take(), BTreeMap::from(expected), "{address:?}");
+                if earlier == 0 {
+                    counted.was_right().await;
+                    let expected = [(Call::Commit, buckets - 1), (Call::End, 1)];
+                    assert_eq!(store.take(), BTreeMap::from(expected), "{address:?}");
+                    throttle.begin(Some(&alice), address).await.unwrap();
+                    store.take();
+                }
+            }
+            assert!(throttle.begin(Some(&alice), address).await.is_err());
+            assert_eq!(store.take(), BTreeMap::from([(Call::Load, buckets)]), "{address:?}");
+        }
+    }
+
+    /// Whom one bucket refuses counts for none of those behind, also where all have read before
+    /// anybody writes.
+    #[tokio::test]
+    async fn many_at_once_are_no_more_than_one_after_the_other() {
+        const MANY: usize = 20;
+        let hooked = Arc::new(Hooked::new(Arc::new(MemoryStore::new())));
+        let sessions = cloakroom::sessions(Arc::clone(&hooked) as Arc<dyn Store>);
+        let throttle = Throttle::new(sessions.build().unwrap(), FEW);
+        let all = Arc::new(Barrier::new(3 * MANY));
+        for n in 1..=3 * MANY {
+            let all = Arc::clone(&all);
+            hooked.before(Call::Load, n, async move {
+                all.wait().await;
+                Ok(())
+            });
+        }
+        let at_once = (0..MANY).map(|_| tries(&throttle, "alice", "192.0.2.1"));
+        let let_in = join_all(at_once).await.into_iter().filter(|is_let_in| *is_let_in).count();
+        assert_eq!(let_in, FEW.account as usize);
+        let mut others = 0;
+        for n in 2..100 {
+            others += u32::from(tries(&throttle, "alice", &format!("192.0.2.{n}")).await);
+        }
+        let left = FEW.account * (FROM_EVERYWHERE - 1);
+        assert_eq!(others, left, "what was refused is not the account's");
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use cloakroom::TrustedProxies;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub(crate) use cookies::{OwnCookies, name as cookie_name};
+pub(crate) use cookies::OwnCookies;
 pub(super) use forwarded::Client;
 use hop::without_hops;
 pub(super) use hop::{TRAILERS, Wish, wish};
@@ -46,7 +46,7 @@ const NO_TRAILERS: [HeaderName; 5] = [AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOS
 /// What only the gateway says, and whom it believes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Borders {
-    /// What tells who asks, and the way.
+    /// What tells who asks, and the way; and what carries tokens beside `Authorization`.
     ours: Names,
     cookies: OwnCookies,
     tokens: TokenHeaders,
@@ -58,20 +58,18 @@ pub(crate) struct Borders {
 pub(super) struct TrailerBorder(Names);
 
 impl Borders {
-    /// `identity`: the headers that tell services who asks. `cookies`: the gateway's own.
+    /// `identity`: the headers that tell services who asks. `cookies`: the gateway's own. `tokens`:
+    /// where tokens travel beside them.
     pub(crate) fn new<'n>(
         identity: impl IntoIterator<Item = &'n HeaderName>,
         cookies: OwnCookies,
+        tokens: TokenHeaders,
         proxies: TrustedProxies,
     ) -> Self {
-        let ours = Names::new(identity.into_iter().map(HeaderName::as_str).chain(WAY));
-        Self { ours, cookies, tokens: TokenHeaders::default(), proxies }
-    }
-
-    /// With these headers for tokens.
-    #[must_use]
-    pub(crate) fn tokens(self, tokens: TokenHeaders) -> Self {
-        Self { tokens, ..self }
+        let carrying = tokens.names();
+        let identity = identity.into_iter().map(|name| name.as_str());
+        let ours = identity.chain(carrying.iter().map(HeaderName::as_str)).chain(WAY);
+        Self { ours: Names::new(ours), cookies, tokens, proxies }
     }
 
     /// What of a request's trailers is not forwarded.

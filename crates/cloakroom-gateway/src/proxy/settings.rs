@@ -79,7 +79,8 @@ pub(crate) enum Balance {
 pub(crate) struct Timeouts {
     /// Until a connection is there. Default 2 seconds.
     pub(crate) connect: Duration,
-    /// From the end of the request's head until the response's head. Default 60 seconds.
+    /// From the request until the response's head. When it is over, it begins anew if something of the
+    /// request's body was sent meanwhile. Default 60 seconds.
     pub(crate) response: Duration,
     /// How long nothing may come of a body, either way, and a server take nothing of what it is sent.
     /// Default 60 seconds.

@@ -1,14 +1,15 @@
 //! Calls to the store, each with its ticket from the machine.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::FutureExt;
 
+use super::Inner;
+use super::kept::Shard;
 use super::machine::{Machine, Moment, Ticket};
 use super::shared::{Answer, Load, WeakLoad};
 use super::shelf::Shelf;
-use super::{Inner, Shard, locked};
 use crate::commit::{Commit, Outcome};
 use crate::record::Record;
 use crate::store::feed::Source;
@@ -17,20 +18,9 @@ use crate::time::Timestamp;
 use crate::token::Key;
 
 impl<S: Store> Inner<S> {
-    pub(super) fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        // The first byte chooses the bucket in some stores, and the queue of writers.
-        locked(&self.shards[usize::from(key.as_bytes()[1]) % self.shards.len()])
-    }
-
     /// Where a call on `key` goes to.
     pub(super) fn source(&self, key: Key) -> Option<Source> {
         self.store.feed()?.source(key)
-    }
-
-    pub(super) fn each_shard(&self, mut say: impl FnMut(&mut Machine<Shelf, WeakLoad>)) {
-        for shard in &self.shards {
-            say(&mut locked(shard).machine);
-        }
     }
 
     /// Asks the store for a record; whoever wants the same may wait for it.
@@ -101,8 +91,8 @@ impl<S: Store> Inner<S> {
 
     /// Sends what may write: the call, and the record that it is built on as far as it is known.
     pub(super) fn write(self: &Arc<Self>, key: Key) -> (Call<S>, Option<Arc<Record>>) {
-        let (source, elapsed) = (self.source(key), self.timer.elapsed());
-        let mut shard = self.shard(&key);
+        let (source, elapsed) = (self.source(key), self.kept.timer.elapsed());
+        let mut shard = self.kept.shard(&key);
         let base = shard.machine.base(&key, source);
         let ticket = shard.machine.send(key, source, elapsed);
         (Call { inner: Arc::clone(self), ticket, open: true, writes: true }, base)
@@ -120,8 +110,8 @@ pub(super) struct Call<S: Store> {
 impl<S: Store> Call<S> {
     pub(super) fn end(mut self, say: impl FnOnce(&mut Machine<Shelf, WeakLoad>, Ticket, Duration)) {
         self.open = false;
-        let elapsed = self.inner.timer.elapsed();
-        say(&mut self.inner.shard(&self.ticket.key).machine, self.ticket, elapsed);
+        let elapsed = self.inner.kept.timer.elapsed();
+        say(&mut self.inner.kept.shard(&self.ticket.key).machine, self.ticket, elapsed);
     }
 
     pub(super) fn brought(self, record: &Arc<Record>) {
@@ -160,8 +150,8 @@ impl<S: Store> Drop for Call<S> {
         if !self.open {
             return;
         }
-        let elapsed = self.inner.timer.elapsed();
-        let machine = &mut self.inner.shard(&self.ticket.key).machine;
+        let elapsed = self.inner.kept.timer.elapsed();
+        let machine = &mut self.inner.kept.shard(&self.ticket.key).machine;
         match self.writes {
             true => machine.gave_up_writing(self.ticket, elapsed),
             false => machine.was_nothing(self.ticket),

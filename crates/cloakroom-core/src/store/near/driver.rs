@@ -45,13 +45,13 @@ impl Wake {
 /// Asks all sources, waits for the next time, and so on until the cache is gone.
 pub(super) async fn drive<S: Store>(cache: Weak<Inner<S>>, wake: Arc<Wake>) {
     while let Some(inner) = cache.upgrade() {
-        let began = inner.timer.elapsed();
-        let sources = locked(&inner.sources).clone();
+        let began = inner.kept.timer.elapsed();
+        let sources = locked(&inner.kept.sources).clone();
         join_all(sources.into_iter().map(|source| inner.beat(source))).await;
-        let took = inner.timer.elapsed().saturating_sub(began);
-        let next = inner.timer.sleep(inner.options.heartbeat.saturating_sub(took));
+        let took = inner.kept.timer.elapsed().saturating_sub(began);
+        let next = inner.kept.timer.sleep(inner.options.heartbeat.saturating_sub(took));
         // While it waits, the driver keeps nothing alive.
-        let timer = Arc::clone(&inner.timer);
+        let timer = Arc::clone(&inner.kept.timer);
         drop(inner);
         if let Either::Right((_, next)) = select(next, Box::pin(wake.asked())).await {
             // However often sources come up, there are not many rounds.
@@ -66,14 +66,14 @@ impl<S: Store> Inner<S> {
         let Some(feed) = self.store.feed() else {
             return;
         };
-        let sent = self.timer.elapsed();
-        let answer = within(&*self.timer, self.options.patience, feed.beat(source)).await;
+        let sent = self.kept.timer.elapsed();
+        let answer = within(&*self.kept.timer, self.options.patience, feed.beat(source)).await;
         if matches!(answer, Some(Ok(()))) {
-            let answered = self.timer.elapsed();
-            self.each_shard(|machine| machine.beat(source, sent, answered));
+            let answered = self.kept.timer.elapsed();
+            self.kept.each_shard(|machine| machine.beat(source, sent, answered));
             return;
         }
-        self.each_shard(|machine| machine.flushed(source));
+        self.kept.each_shard(|machine| machine.flushed(source));
         if let Some(Err(error)) = &answer {
             let cause: &dyn std::error::Error = error;
             tracing::debug!(error = cause, "a feed has not answered its heartbeat");

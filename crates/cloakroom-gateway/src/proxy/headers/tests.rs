@@ -7,9 +7,10 @@ use super::*;
 
 fn borders(trusted: &[&str]) -> Borders {
     let identity = ["x-user-id", "x-identity"].map(HeaderName::from_static);
-    let cookies = OwnCookies::new(vec!["__Host-session".to_owned()], vec!["login-".to_owned()]);
+    let cookies = ["__Host-session", "login-7"].map(str::to_owned);
+    let cookies = OwnCookies::new(cookies.to_vec());
     let proxies = trusted.iter().map(|network| network.parse().unwrap());
-    Borders::new(&identity, cookies, TrustedProxies::new(proxies))
+    Borders::new(&identity, cookies, TokenHeaders::default(), TrustedProxies::new(proxies))
 }
 
 fn headers(lines: &[(&str, &str)]) -> HeaderMap {
@@ -47,6 +48,15 @@ fn what_upstreams_believe_of_the_way_is_the_gateways_to_say() {
     for name in WAY.iter().map(|name| name.replace('-', "_")).chain(WAY.map(str::to_owned)) {
         let headers = inbound(&borders(&[]), &[(&name, "6.6.6.6")], false);
         assert!(!headers.values().any(|value| value == "6.6.6.6"), "{name}");
+    }
+}
+
+#[test]
+fn no_service_gets_what_carries_a_token_however_its_name_is_written() {
+    for name in ["x-session-token", "X_Session_Token", "cloakroom-version", "Cloakroom.Version"] {
+        let headers = inbound(&borders(&[]), &[(name, "secret"), ("x-session", "kept")], false);
+        assert!(!headers.values().any(|value| value == "secret"), "{name}");
+        assert_eq!(all(&headers, "x-session"), ["kept"]);
     }
 }
 

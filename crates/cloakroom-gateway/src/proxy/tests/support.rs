@@ -19,7 +19,8 @@ use crate::pages::Problem;
 use crate::proxy::forward::{Errand, forward};
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{
-    Balance, Borders, OwnCookies, Scheme, ServerSettings, Timeouts, UpstreamSettings, Vigil,
+    Balance, Borders, OwnCookies, Scheme, ServerSettings, Timeouts, TokenHeaders, UpstreamSettings,
+    Vigil,
 };
 use crate::serve::{self, Door, Limits, Listen, Readiness, Target};
 
@@ -75,8 +76,9 @@ pub(super) fn gateway_for(
 ) -> Gateway {
     let upstream = Arc::new(Upstream::new(settings, |_| None).unwrap());
     let identity = HeaderName::from_static("x-user-id");
-    let own = OwnCookies::new(vec!["session".to_owned()], Vec::new());
-    let borders = Arc::new(Borders::new([&identity], own, Default::default()));
+    let own = OwnCookies::new(vec!["session".to_owned()]);
+    let tokens = TokenHeaders::default();
+    let borders = Arc::new(Borders::new([&identity], own, tokens, Default::default()));
     let forwarding = Arc::clone(&upstream);
     let service = tower::service_fn(move |request: Request<Body>| {
         let (upstream, borders) = (Arc::clone(&forwarding), Arc::clone(&borders));

@@ -1,8 +1,10 @@
 //! Connections that go on with another protocol.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::MemoryStore;
+use cloakroom::{MemoryStore, Store};
+use cloakroom_testkit::stores::{Call, Counting};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{
@@ -82,7 +84,8 @@ async fn returning() -> std::net::SocketAddr {
 
 #[tokio::test]
 async fn it_ends_with_the_login_that_let_it_in() {
-    let sessions = cloakroom::sessions(MemoryStore::new()).build().unwrap();
+    let store = Arc::new(Counting::new(Arc::new(MemoryStore::new())));
+    let sessions = cloakroom::sessions(Arc::clone(&store) as Arc<dyn Store>).build().unwrap();
     let session = sessions.open(&[], cloakroom::Client::default()).await.unwrap();
     session.log_in("alice").unwrap();
     sessions.finish(&session).await.unwrap();
@@ -92,8 +95,8 @@ async fn it_ends_with_the_login_that_let_it_in() {
     let mut stream = gateway.connect().await;
     stream.write_all(ASKING.as_bytes()).await.unwrap();
     soon(read_until(&mut stream, b"\r\n\r\n")).await.unwrap();
-    for _ in 0..20 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    store.take();
+    while store.count(Call::Load) < 10 {
         stream.write_all(b"ping").await.unwrap();
         soon(read_until(&mut stream, b"ping")).await.expect("it goes on while the login holds");
     }

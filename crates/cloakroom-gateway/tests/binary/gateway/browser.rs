@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-use super::support::{Gateway, browser, log_in};
+use super::support::{Gateway, browser, log_in, shop};
 use crate::webdriver::{Browser, ENTER, TAB};
 
 pub(super) const PASSWORD: &str = "wonderland-7";
@@ -31,42 +31,23 @@ impl Pages {
 
     /// A gateway in front of them, with alice among its users. `more`: of its configuration.
     pub(super) fn behind_gateway(&self, more: &str) -> Gateway {
-        let gateway = Gateway::start(&format!(
-            r#"
-[[upstream]]
-name = "shop"
-servers = ["http://{}"]
-
-[[rule]]
-path = "/order/**"
-access = "login"
-upstream = "shop"
-
-[[rule]]
-path = "/admin/**"
-access = "role:admin"
-upstream = "shop"
-
-[[rule]]
-path = "/sku/**"
-access = "deny"
-
+        let away = r#"
 [[upstream]]
 name = "nowhere"
 servers = ["http://127.0.0.1:1"]
-
 [[rule]]
 path = "/away"
 access = "public"
 upstream = "nowhere"
-
-[[rule]]
-path = "/**"
-access = "public"
-upstream = "shop"
-{more}"#,
-            self.address
-        ));
+"#;
+        let rules = [
+            ("/order/**", "login"),
+            ("/admin/**", "role:admin"),
+            ("/sku/**", "deny"),
+            ("/**", "public"),
+        ];
+        let shop = shop(&format!("http://{}", self.address), &rules);
+        let gateway = Gateway::start(&format!("{away}{shop}{more}"));
         gateway.add_user("alice", PASSWORD, &[]);
         gateway
     }

@@ -11,7 +11,6 @@ use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
 
 use super::backend::{Backend, public, until};
-use super::reload::{log, logged};
 use super::support::{Gateway, add_user, browser, log_in, whole};
 use crate::support::{becomes, free_port};
 
@@ -431,7 +430,7 @@ async fn the_log_says_which_server_failed_and_why() {
         )
     };
     let gone_url = format!("http://127.0.0.1:{gone}");
-    let gateway = logged(&(upstream("gone", &gone_url) + &upstream("mute", &mute.url())));
+    let gateway = Gateway::start_logged(&(upstream("gone", &gone_url) + &upstream("mute", &mute.url())));
     let client = browser();
     for (path, status) in
         [("/gone", StatusCode::BAD_GATEWAY), ("/mute", StatusCode::GATEWAY_TIMEOUT)]
@@ -439,7 +438,7 @@ async fn the_log_says_which_server_failed_and_why() {
         let answer = client.post(gateway.url(path)).body("x").send().await.unwrap();
         assert_eq!(answer.status(), status);
     }
-    let written = log(&gateway);
+    let written = gateway.log();
     let line = |mark: &str| written.lines().find(|line| line.contains(mark)).unwrap_or(&written);
     let first = line("could not be reached");
     for said in

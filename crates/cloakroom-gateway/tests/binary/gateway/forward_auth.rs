@@ -186,11 +186,15 @@ fn keeps_the_token(proxy: &Running, service: &Service, password: &str) {
     let token = answer.header("x-session-token");
     assert!(answer.status == 200 && !token.is_empty(), "{answer:?}");
     let bearer = format!("Bearer {token}");
-    let answer = proxy.send("GET", "/order/1", &[("Authorization", &*bearer), JSON]);
+    let carried =
+        [("Authorization", &*bearer), ("X-Session-Token", token), ("Cloakroom-Version", "1"), JSON];
+    let answer = proxy.send("GET", "/order/1", &carried);
     assert_eq!(answer.status, 200, "{answer:?}");
     let seen = service.seen().pop().unwrap();
     assert_eq!(seen.taken_for("x-user-id"), ["admin"], "{seen:?}");
-    assert_eq!(seen.taken_for("authorization"), [""; 0], "no service sees a token");
+    for name in ["authorization", "x-session-token", "cloakroom-version"] {
+        assert_eq!(seen.taken_for(name), [""; 0], "no service sees a token: {seen:?}");
+    }
 }
 
 /// To WebSocket, and to no other form of HTTP, whose requests nobody would judge.

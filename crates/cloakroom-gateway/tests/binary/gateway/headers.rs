@@ -121,7 +121,12 @@ fn no_service_sees_what_opens_a_session() {
         format!("Authorization: Bearer {token}\r\n"),
         format!("authorization: bEARER   {token} \r\n"),
         format!("Authorization: Basic abc\r\nAuthorization: Bearer {token}\r\n"),
+        format!("Authorization: Bearer\t{token}\r\n"),
+        format!("Authorization: Bearer{token}\r\n"),
+        format!("Authorization: Basic abc, Bearer {token}\r\n"),
         format!("X-Session-Token: {token}\r\nCookie: id={token}\r\n"),
+        format!("X_Session.Token: {token}\r\nX_Session_Token: {token}\r\n"),
+        format!("Cloakroom-Version: {token}\r\nCloakroom_Version: {token}\r\n"),
     ] {
         assert_eq!(get(gateway.port, "/x", &headers).status, 200, "{headers}");
         let seen = witness.take();

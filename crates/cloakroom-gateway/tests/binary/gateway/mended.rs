@@ -1,36 +1,24 @@
 //! What an attacker once got out of the gateway, and does not get any more.
 
-use std::time::Duration;
-
 use reqwest::StatusCode;
 use serde_json::json;
 
 use super::origin::Origin;
-use super::support::{Gateway, browser, whole};
-use crate::support::{BOUND, free_port};
+use super::support::{Gateway, browser, shop, whole};
+use crate::support::{becomes, free_port};
 
-const RULES: &str = r#"
+const OFFICE: &str = r#"
 [[rule]]
 path = "/office/**"
 access = "public"
 allow_from = ["127.0.0.0/8"]
 upstream = "shop"
-
-[[rule]]
-path = "/order/**"
-access = "login"
-upstream = "shop"
-
-[[rule]]
-path = "/**"
-access = "public"
-upstream = "shop"
 "#;
 
 /// `before`: what stands at the beginning of the file.
 fn config(before: &str, origin: &Origin) -> String {
-    let upstream = format!("[[upstream]]\nname = \"shop\"\nservers = [\"{}\"]\n", origin.url());
-    format!("{before}\n{upstream}{RULES}")
+    let rest = shop(&origin.url(), &[("/order/**", "login"), ("/**", "public")]);
+    format!("{before}\n{OFFICE}{rest}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +86,7 @@ async fn the_own_pages_take_small_bodies_only_and_paths_have_one_reading() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_file_is_tried_until_what_it_needs_is_there() {
     let origin = Origin::start("shop").await;
-    let gateway = Gateway::start(&config("", &origin));
+    let gateway = Gateway::start_logged(&config("", &origin));
     let client = browser();
     let status = async || {
         let answer = client.get(gateway.url("/gone")).send().await.unwrap();
@@ -108,14 +96,10 @@ async fn a_changed_file_is_tried_until_what_it_needs_is_there() {
     std::fs::write(&logo, vec![b' '; 600 * 1024]).unwrap();
     let deny = "[[rule]]\npath = \"/gone\"\naccess = \"deny\"\n";
     gateway.rewrite(&config(&format!("[login]\nlogo = \"logo.svg\"\n{deny}"), &origin));
-    // Time to look at it, and to refuse it: the logo is too large.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    // The logo is too large.
+    let refused = |log: &String| log.contains("the configuration before stays in force");
+    becomes("it is refused", async || gateway.log(), refused).await;
     assert_eq!(status().await, StatusCode::OK);
     std::fs::write(&logo, "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
-    let in_force = async {
-        while status().await != StatusCode::FORBIDDEN {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(BOUND, in_force).await.expect("it is taken up");
+    becomes("it is taken up", status, |status| *status == StatusCode::FORBIDDEN).await;
 }

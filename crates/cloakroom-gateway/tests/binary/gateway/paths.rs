@@ -181,6 +181,13 @@ fn in_one_case(name: &str) -> String {
     upper.to_lowercase().replace("i\u{307}", "i")
 }
 
+/// A name as file systems of Windows take it: without dots and spaces at its end, and without the
+/// type of its content behind it.
+fn on_windows(name: &str) -> &str {
+    let name = name.split("::$").next().unwrap_or_default();
+    name.trim_end_matches(['.', ' '])
+}
+
 /// Asks for all of them, and returns what the service was asked.
 fn forwarded(folds: bool) -> Vec<(String, String)> {
     let witness = Witness::start();
@@ -255,8 +262,10 @@ fn nor_where_services_fold_case() {
     assert!(forwarded.len() > 50, "other paths pass: {}", forwarded.len());
     for (spelling, target) in forwarded {
         let names = read(target.split('?').next().unwrap());
-        let first = names.first().map(|name| in_one_case(name));
-        assert_ne!(first.as_deref(), Some("internal"), "{:?}: {target}", raw(&spelling));
+        let first = names.first().map_or("", String::as_str);
+        for name in [first, on_windows(first)] {
+            assert_ne!(in_one_case(name), "internal", "{:?}: {target}", raw(&spelling));
+        }
     }
 }
 
@@ -282,6 +291,19 @@ fn a_spelling_that_was_forwarded_is_forwarded_as_it_is() {
             assert_eq!((reply.status, &*seen), (200, &[target][..]), "{asked}");
         }
     }
+}
+
+/// What stands for itself in a path may be written as an escape, which services decode.
+#[test]
+fn a_rule_is_for_what_an_escape_means() {
+    let witness = Witness::start();
+    let rules = [("/in$ide/**", "deny"), ("/a@b/**", "deny"), ("/**", "public")];
+    let gateway = Gateway::start(&witness.config(&rules));
+    for denied in ["/in$ide/x", "/in%24ide/x", "/in%24ide", "/a@b/x", "/a%40b", "/x/../a%40b/x"] {
+        assert_eq!(get(gateway.port, denied, "").status, 403, "{denied}");
+    }
+    assert!(witness.take().is_empty());
+    assert_eq!(get(gateway.port, "/in%2524ide", "").status, 200, "which means another name");
 }
 
 #[test]
@@ -344,4 +366,24 @@ fn what_looks_like_a_page_of_the_gateway_meets_the_rules() {
     }
     assert_eq!(get(gateway.port, "/.cloakroom/login", NAVIGATES).status, 200);
     assert!(witness.take().is_empty());
+}
+
+/// Where everybody may go anywhere, too: what a service answered there would look like the gateway's.
+#[test]
+fn no_service_answers_for_a_page_of_the_gateway() {
+    let witness = Witness::start();
+    let gateway = Gateway::start(&witness.config(&[("/**", "public")]));
+    for path in [
+        "//.cloakroom/login",
+        "/./.cloakroom/login",
+        "/%2ecloakroom/login",
+        "/.cloakroom;x/login",
+        "/a/../.cloakroom/login",
+        "/a/..;/.cloakroom/x",
+        "/.cloakroom/x",
+    ] {
+        let reply = get(gateway.port, path, NAVIGATES);
+        assert!(matches!(reply.status, 400 | 404), "{path}: {reply:?}");
+        assert!(witness.take().is_empty(), "{path}");
+    }
 }

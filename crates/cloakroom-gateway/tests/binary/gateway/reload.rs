@@ -22,19 +22,6 @@ const PIECE: usize = 100_000;
 const PIECES: usize = 4;
 const IN_FORCE: &str = "the changed configuration is in force";
 
-/// A gateway that writes its log to a file, with more than warnings.
-pub(crate) fn logged(config: &str) -> Gateway {
-    Gateway::start_as(config, |mut command| {
-        let log = command.get_current_dir().expect("it has one").join("log");
-        command.env("RUST_LOG", "info").stderr(fs::File::create(log).expect("a file"));
-        command
-    })
-}
-
-pub(crate) fn log(gateway: &Gateway) -> String {
-    fs::read_to_string(gateway.dir.path().join("log")).expect("a log")
-}
-
 async fn status(client: &Client, gateway: &Gateway, path: &str) -> StatusCode {
     client.get(gateway.url(path)).send().await.expect("the gateway answers").status()
 }
@@ -102,7 +89,7 @@ upstream = "app"
 "#,
         new.url()
     );
-    let gateway = logged(&before);
+    let gateway = Gateway::start_logged(&before);
     let client = browser();
     assert_eq!(status(&client, &gateway, "/new/x").await, StatusCode::FORBIDDEN);
 
@@ -138,7 +125,7 @@ upstream = "app"
 async fn a_bad_file_is_refused_and_the_old_one_stays() {
     let app = Backend::start("app").await;
     let good = public(&[app.url()], "");
-    let gateway = logged(&good);
+    let gateway = Gateway::start_logged(&good);
     let client = browser();
     for (bad, why) in [
         (good.replace("public", "pubic"), "did you mean \"public\"?"),
@@ -153,13 +140,13 @@ async fn a_bad_file_is_refused_and_the_old_one_stays() {
         (format!("[session]\nidle = \"5m\"\n{good}"), "[session]"),
     ] {
         gateway.rewrite(&bad);
-        until(why, || log(&gateway).contains(why)).await;
+        until(why, || gateway.log().contains(why)).await;
         assert_eq!(status(&client, &gateway, "/").await, StatusCode::OK);
     }
-    assert!(log(&gateway).contains("cannot be used; the configuration before stays in force"));
-    assert!(!log(&gateway).contains(IN_FORCE));
+    assert!(gateway.log().contains("cannot be used; the configuration before stays in force"));
+    assert!(!gateway.log().contains(IN_FORCE));
     fs::remove_file(gateway.file()).unwrap();
-    until("it is missed", || log(&gateway).contains("is not there")).await;
+    until("it is missed", || gateway.log().contains("is not there")).await;
     assert_eq!(status(&client, &gateway, "/").await, StatusCode::OK);
     gateway.rewrite(&good.replace("public", "deny"));
     let ask = async || status(&client, &gateway, "/").await;
@@ -169,8 +156,8 @@ async fn a_bad_file_is_refused_and_the_old_one_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hangup_has_the_file_read_again() {
     let app = Backend::start("app").await;
-    let gateway = logged(&public(&[app.url()], ""));
-    let times = || log(&gateway).matches(IN_FORCE).count();
+    let gateway = Gateway::start_logged(&public(&[app.url()], ""));
+    let times = || gateway.log().matches(IN_FORCE).count();
     for count in 1..=3 {
         assert_eq!(times(), count - 1, "nothing has changed, and nobody has asked");
         signal(gateway.id(), Signal::HUP);

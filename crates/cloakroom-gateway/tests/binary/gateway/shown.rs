@@ -3,26 +3,13 @@
 use reqwest::StatusCode;
 
 use super::origin::Origin;
-use super::support::{Gateway, browser, log_in, told};
+use super::support::{Gateway, browser, log_in, shop, told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_in_any_script_is_told_and_a_problem_says_whose_it_is() {
     let origin = Origin::start("shop").await;
-    let rules = r#"
-[login]
-title = "The Shop & Co"
-
-[[rule]]
-path = "/sku/**"
-access = "deny"
-
-[[rule]]
-path = "/**"
-access = "login"
-upstream = "shop"
-"#;
-    let upstream = format!("[[upstream]]\nname = \"shop\"\nservers = [\"{}\"]\n", origin.url());
-    let gateway = Gateway::start(&format!("{upstream}{rules}"));
+    let rules = shop(&origin.url(), &[("/sku/**", "deny"), ("/**", "login")]);
+    let gateway = Gateway::start(&format!("[login]\ntitle = \"The Shop & Co\"\n{rules}"));
     gateway.add_user("张伟 100%", "wonderland-7", &["buyer"]);
     let client = browser();
     log_in(&client, &gateway, "张伟 100%", "wonderland-7").await;

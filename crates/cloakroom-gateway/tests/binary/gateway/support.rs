@@ -46,6 +46,20 @@ impl Gateway {
         Self::spawn(command.arg("run"), dir, port)
     }
 
+    /// Starts one that writes its log to a file, with more than warnings.
+    pub(crate) fn start_logged(config: &str) -> Self {
+        Self::start_as(config, |mut command| {
+            let log = command.get_current_dir().expect("it has one").join("log");
+            command.env("RUST_LOG", "info").stderr(fs::File::create(log).expect("a file"));
+            command
+        })
+    }
+
+    /// What is in that log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).expect("a log")
+    }
+
     /// Starts one in `dir`, which has a file, and which it listens as says `port`.
     pub(crate) fn run(dir: TempDir, port: u16, arguments: &[&str]) -> Self {
         Self::spawn(command(dir.path()).arg("run").args(arguments), dir, port)
@@ -130,6 +144,16 @@ pub(crate) fn whole(config: &str, port: u16) -> String {
         text += &format!("[listen]\naddress = \"127.0.0.1:{port}\"\n");
     }
     text + config
+}
+
+/// One service called `shop`, and rules for it: each a path, and who may pass.
+pub(crate) fn shop(url: &str, rules: &[(&str, &str)]) -> String {
+    let mut text = format!("[[upstream]]\nname = \"shop\"\nservers = [\"{url}\"]\n");
+    for (path, access) in rules {
+        text +=
+            &format!("[[rule]]\npath = \"{path}\"\naccess = \"{access}\"\nupstream = \"shop\"\n");
+    }
+    text
 }
 
 /// Adds a user by the command line, as an administrator does.

@@ -14,7 +14,6 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::backend::{public, until};
-use super::reload::{log, logged};
 use super::sockets::Wire;
 use super::support::{Gateway, browser};
 use crate::support::{becomes, command, signal};
@@ -55,9 +54,9 @@ async fn a_server_by_https_is_believed_where_its_own_authority_vouches_for_it() 
     let server = format!("https://{}", secured(&signed).await);
     let config = |lines: &str| public(&[server.clone()], lines);
     // Without one, the machine's authorities are asked, who do not know it.
-    let gateway = logged(&config(""));
+    let gateway = Gateway::start_logged(&config(""));
     assert_eq!(status(&gateway).await, StatusCode::BAD_GATEWAY);
-    let written = log(&gateway);
+    let written = gateway.log();
     assert!(written.contains("no TLS with 127.0.0.1:") && written.contains("UnknownIssuer"));
     let ca = gateway.dir.path().join("ca.pem");
     fs::copy(signed.authority(), &ca).unwrap();
@@ -75,7 +74,7 @@ async fn a_server_by_https_is_believed_where_its_own_authority_vouches_for_it() 
     let said = String::from_utf8(checked.stderr).unwrap();
     assert!(!checked.status.success() && said.contains("ca.pem cannot be used: there is no"));
     signal(gateway.id(), Signal::HUP);
-    until("it is refused", || log(&gateway).contains("ca.pem cannot be used")).await;
+    until("it is refused", || gateway.log().contains("ca.pem cannot be used")).await;
     fs::copy(signed.authority(), &ca).unwrap();
     becomes("it is believed again", ask, |status| *status == StatusCode::OK).await;
 }

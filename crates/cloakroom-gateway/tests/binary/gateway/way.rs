@@ -3,42 +3,15 @@
 use reqwest::StatusCode;
 
 use super::origin::Origin;
-use super::support::{Gateway, browser, log_in, told};
+use super::support::{Gateway, browser, log_in, shop, told};
 
-fn config(origin: &Origin) -> String {
-    format!(
-        r#"
-[[upstream]]
-name = "shop"
-servers = ["{}"]
-
-[[rule]]
-path = "/sku/**"
-access = "deny"
-
-[[rule]]
-path = "/order/**"
-access = "login"
-upstream = "shop"
-
-[[rule]]
-path = "/admin/**"
-access = "role:admin"
-upstream = "shop"
-
-[[rule]]
-path = "/**"
-access = "public"
-upstream = "shop"
-"#,
-        origin.url()
-    )
-}
+const RULES: [(&str, &str); 4] =
+    [("/sku/**", "deny"), ("/order/**", "login"), ("/admin/**", "role:admin"), ("/**", "public")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_decide_and_services_are_told_who_asks() {
     let origin = Origin::start("shop").await;
-    let gateway = Gateway::start(&config(&origin));
+    let gateway = Gateway::start(&shop(&origin.url(), &RULES));
     gateway.add_user("alice", "wonderland-7", &["buyer"]);
     gateway.add_user("root", "correct horse", &["admin"]);
     let client = browser();

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use super::support::shop;
 use crate::support::BOUND;
 
 /// A request, as it came to a service.
@@ -63,14 +64,7 @@ impl Witness {
 
     /// The configuration of a gateway before it, with these rules.
     pub(crate) fn config(&self, rules: &[(&str, &str)]) -> String {
-        let mut text =
-            format!("[[upstream]]\nname = \"shop\"\nservers = [\"http://{}\"]\n", self.address);
-        for (path, access) in rules {
-            text += &format!(
-                "[[rule]]\npath = \"{path}\"\naccess = \"{access}\"\nupstream = \"shop\"\n"
-            );
-        }
-        text
+        shop(&format!("http://{}", self.address), rules)
     }
 }
 
