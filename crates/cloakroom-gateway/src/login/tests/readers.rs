@@ -57,11 +57,15 @@ async fn programs_sign_in_with_a_token_in_a_header() {
     let request = json(&client, Method::POST, "/.cloakroom/api/logout", &token, "");
     assert_eq!(client.send(&world, request).await.status, StatusCode::OK);
     let request = json(&client, Method::GET, "/.cloakroom/api/me", &token, "");
-    assert_eq!(client.send(&world, request).await.status, StatusCode::UNAUTHORIZED);
+    let answer = client.send(&world, request).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(answer.body.contains("to /.cloakroom/api/login"), "{}", answer.body);
     let request =
         json(&client, Method::POST, "/.cloakroom/api/login", "", "{\"username\":\"hunter2\"");
     let answer = client.send(&world, request).await;
     assert!(answer.status == 400 && !answer.body.contains("hunter2"), "{}", answer.body);
+    assert!(answer.body.contains("the body is not valid JSON"), "{}", answer.body);
+    assert!(!answer.body.contains("a link"), "it speaks to a program: {}", answer.body);
 }
 
 #[tokio::test]
