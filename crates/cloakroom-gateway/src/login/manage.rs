@@ -146,8 +146,10 @@ impl Databases {
             return Ok(Self { users: UsersUrl(url), store, by_file: false });
         }
         let url = without_file().filter(|_| unnamed).ok_or_else(|| {
-            Fault::usage("no database of users is named")
-                .hint("name one with --config FILE or --users URL")
+            Fault::usage("no database of users is named").hint(
+                "run this where cloakroom.toml or cloakroom-data is, or name one with --config \
+                     FILE or --users URL",
+            )
         })?;
         Ok(Self { users: UsersUrl(url.clone()), store: Some(url), by_file: false })
     }
