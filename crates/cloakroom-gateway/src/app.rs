@@ -22,7 +22,9 @@ pub(crate) fn run(command: Command) -> Result<(), Fault> {
     match command {
         Command::Run(args) => {
             let source = gateway::Source::of(args)?;
-            runtime(source.config.workers)?.block_on(gateway::run(source))
+            let has_file = source.has_file();
+            let run = runtime(source.config.workers)?.block_on(gateway::run(source));
+            run.map_err(|fault| if has_file { fault } else { fault.without_file() })
         }
         Command::Init(args) => args.run(),
         Command::Check(args) => args.run(),

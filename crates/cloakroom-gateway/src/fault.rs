@@ -13,6 +13,8 @@ pub(crate) struct Fault {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    /// The hint for whoever has no file, and said everything on the command line.
+    hint_without_file: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,17 +28,34 @@ enum Kind {
 impl Fault {
     /// Says that something on this machine stands in the way.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Surroundings, message: message.into(), hint: None }
+        Self {
+            kind: Kind::Surroundings,
+            message: message.into(),
+            hint: None,
+            hint_without_file: None,
+        }
     }
 
     /// Says that the command line cannot be meant.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Usage, message: message.into(), hint: None }
+        Self { kind: Kind::Usage, ..Self::new(message) }
     }
 
     /// Adds what to do about it.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what to do about it where no file names what is at fault, but the command line.
+    pub(crate) fn hint_without_file(mut self, hint: impl Into<String>) -> Self {
+        self.hint_without_file = Some(hint.into());
+        self
+    }
+
+    /// The same for somebody who has no file.
+    pub(crate) fn without_file(mut self) -> Self {
+        self.hint = self.hint_without_file.take().or(self.hint);
         self
     }
 

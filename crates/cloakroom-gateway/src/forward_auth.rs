@@ -13,7 +13,7 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response};
 
-use crate::pages::Problem;
+use crate::pages::{Brand, Problem};
 
 pub(crate) use endpoint::{Own, router};
 
@@ -49,6 +49,9 @@ pub(crate) trait Decide: Send + Sync + 'static {
     /// extensions are the asking request's, so that its session is found; the peer is the proxy's
     /// client, and `X-Forwarded-For` what that client says of others before it.
     async fn decide(&self, original: &Parts) -> Result<Answer, Problem>;
+
+    /// Whose pages its problems are shown on.
+    fn brand(&self) -> &Brand;
 }
 
 /// What becomes of a request that a proxy asks about.

@@ -41,6 +41,16 @@ pub(crate) fn enters() -> mpsc::Receiver<()> {
     receiver
 }
 
+/// Asks a question that is answered with yes or no; anything else is no.
+pub(crate) fn agrees(question: &str) -> io::Result<bool> {
+    let mut out = io::stderr().lock();
+    write!(out, "{question} [y/N] ")?;
+    out.flush()?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(["y", "yes"].iter().any(|yes| line.trim().eq_ignore_ascii_case(yes)))
+}
+
 /// Reads a line that nobody should see: without echo from a terminal, after `prompt`; else from
 /// whatever the input is.
 pub(crate) fn read_hidden(prompt: &str) -> io::Result<String> {

@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use super::{greeting, ring};
 use crate::blocking;
-use crate::cli::{RunArgs, load};
+use crate::cli::{DEFAULT_DIR, RunArgs, load};
 use crate::config::{Config, CookieSettings, DEFAULT_FILE, Loaded, Reload};
 use crate::fault::{Fault, chain};
 use crate::forward_auth::Own;
@@ -36,9 +36,16 @@ pub(super) struct Source {
     pub(super) config: Config,
     /// The file that it comes from, as it was read; it may change.
     file: Option<(PathBuf, Loaded)>,
+    /// What `cloakroom users` has to be told to find the same users.
+    users: String,
 }
 
 impl Source {
+    /// Whether there is a file at all.
+    pub(super) const fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Reads the configuration that the command line names.
     pub(super) fn of(args: RunArgs) -> Result<Self, Fault> {
         let default = Path::new(DEFAULT_FILE);
@@ -49,14 +56,26 @@ impl Source {
             (Some(file), _) => {
                 let loaded = load(&file)?;
                 greeting::warn(&loaded.warnings);
-                Ok(Self { config: loaded.config.clone(), file: Some((file, loaded)) })
+                let users = match file == default {
+                    true => String::new(),
+                    false => format!(" --config {}", file.display()),
+                };
+                Ok(Self { config: loaded.config.clone(), file: Some((file, loaded)), users })
             }
             (None, Some(upstream)) => {
                 super::ring::make_directory(&args.dir)?;
                 let mut config = Config::without_file(&upstream, args.listen, &args.dir)?;
                 // Nobody but this machine can listen to what goes over its own loopback interface.
                 config.cookie.insecure_plain_http = args.listen.ip().is_loopback();
-                Ok(Self { config, file: None })
+                if !config.cookie.insecure_plain_http {
+                    greeting::warn_of_plain_http(args.listen);
+                }
+                let found = args.dir == Path::new(DEFAULT_DIR) && !default.exists();
+                let users = match found {
+                    true => String::new(),
+                    false => format!(" --store {}", config.store.reveal()),
+                };
+                Ok(Self { config, file: None, users })
             }
             (None, None) => Err(Fault::usage(format!("there is no {DEFAULT_FILE} here"))
                 .hint("write one with `cloakroom init`, or say --upstream http://127.0.0.1:3000")),
@@ -67,14 +86,14 @@ impl Source {
 /// Serves until somebody asks for the end.
 pub(super) async fn run(source: Source) -> Result<(), Fault> {
     let mut stop = Stop::new()?;
-    let Source { config, file } = source;
+    let Source { config, file, users } = source;
     serve::allow_connections();
     let doors = config.listen.iter().map(Door::open).collect::<Result<Vec<_>, _>>()?;
     let shared = Shared::open(&config).await?;
     let _sweeping = Housekeeping::start(&shared.sessions, config.sweep_every);
     let site = Site::build(config.clone(), shared.clone(), None).await?;
     let admin = site.desk.first_admin().await?;
-    greeting::say(&config, &doors, admin);
+    greeting::say(&config, &doors, admin, &users);
     let ready = shared.ready.clone();
     let live = Live(Arc::new(ArcSwap::from_pointee(site)));
     let limits = config.limits.clone();
@@ -102,7 +121,6 @@ async fn take_up(mut reload: Reload, live: Live, shared: Shared) {
             Ok(site) => {
                 live.0.store(Arc::new(site));
                 reload.taken();
-                tracing::info!("the changed configuration is in force");
             }
             Err(error) => reload.refuse(&chain(&error)),
         }
@@ -125,6 +143,7 @@ impl Shared {
         let store = cloakroom::connect(config.store.reveal()).await.map_err(|error| {
             Fault::new(format!("the session store cannot be used: {}", chain(&error)))
                 .hint(format!("[store] url names it: {}", config.store))
+                .hint_without_file(format!("it is in the directory of --dir: {}", config.store))
         })?;
         let sessions = cloakroom::sessions(store).policy(config.policy.clone());
         let sessions = sessions.listener(super::endings::EndingsLog).build();

@@ -1,5 +1,7 @@
 //! What a gateway says at its start.
 
+use std::net::SocketAddr;
+
 use crate::config::Config;
 use crate::login::users::{Name, Password};
 use crate::serve::Door;
@@ -12,8 +14,18 @@ pub(super) fn warn(warnings: &[String]) {
     }
 }
 
-/// Says where the gateway is, where sessions are kept, and who the first user is.
-pub(super) fn say(config: &Config, doors: &[Door], admin: Option<(Name, Password)>) {
+/// Says what comes of listening to others than this machine with no file and so with no certificate.
+pub(super) fn warn_of_plain_http(address: SocketAddr) {
+    terminal::complain(&format!(
+        "warning: {address} is plain HTTP, over which browsers keep no login but at localhost\n  \
+         help: write a file with `cloakroom init`, and in it a certificate for [[listen]], a proxy \
+         with HTTPS in `trusted_proxies`, or, for development, `insecure_plain_http = true`\n"
+    ));
+}
+
+/// Says where the gateway is, where sessions are kept, and who the first user is. `users`: what
+/// `cloakroom users` has to be told to find the same users.
+pub(super) fn say(config: &Config, doors: &[Door], admin: Option<(Name, Password)>, users: &str) {
     terminal::say("Cloakroom gateway.\n");
     for (door, listen) in doors.iter().zip(&config.listen) {
         let scheme = if listen.tls.is_some() { "https" } else { "http" };
@@ -32,5 +44,8 @@ pub(super) fn say(config: &Config, doors: &[Door], admin: Option<(Name, Password
             password.reveal(),
         ));
     }
+    terminal::say(&format!(
+        "\n`cloakroom users passwd admin{users}` sets a password that was lost."
+    ));
     terminal::say("\nCtrl-C ends it.");
 }

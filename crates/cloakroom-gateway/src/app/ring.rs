@@ -22,6 +22,7 @@ pub(super) fn read_or_make(dir: &Path) -> Result<KeyRing, Fault> {
         make(dir, &path).map_err(|error| {
             Fault::new(format!("the keys {} cannot be made: {error}", path.display()))
                 .hint("name a directory of your own in the configuration: [identity] keys")
+                .hint_without_file("name a directory of your own with --dir")
         })?;
     }
     KeyRing::read(&path).map_err(|error| {

@@ -22,10 +22,15 @@ impl CheckArgs {
     /// Checks the file.
     pub(crate) fn run(self) -> Result<(), Fault> {
         let Loaded { config, warnings, .. } = load(&self.file)?;
-        for warning in warnings {
+        for warning in &warnings {
             terminal::complain(&format!("{warning}\n"));
         }
-        terminal::say(&format!("{} is fine.", self.file.display()));
+        let but = match warnings.len() {
+            0 => String::new(),
+            1 => ", with a warning".to_owned(),
+            count => format!(", with {count} warnings"),
+        };
+        terminal::say(&format!("{} is fine{but}.", self.file.display()));
         summary(&config).iter().for_each(|line| terminal::say(line));
         Ok(())
     }

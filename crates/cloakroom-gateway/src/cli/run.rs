@@ -10,10 +10,10 @@ pub(crate) const DEFAULT_DIR: &str = "cloakroom-data";
 
 /// Serves: sessions, logins and rules in front of your services.
 ///
-/// Reads cloakroom.toml, which `cloakroom init` writes and `cloakroom check` explains. A changed file
-/// is taken up while it runs. Without a file, --upstream is enough: everything then asks for a login,
-/// sessions and users are in SQLite files in the directory of --dir, and the first start makes a
-/// user `admin` and shows the password once.
+/// Reads cloakroom.toml, which `cloakroom init` writes and `cloakroom check` checks. A changed file is
+/// taken up while it runs. Without a file, --upstream is enough: everything then asks for a login, and
+/// sessions and users are in an SQLite file in the directory of --dir. The first start makes a user
+/// `admin` and shows the password once; `cloakroom users passwd admin` sets another.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The configuration. Without it, cloakroom.toml in this directory.
@@ -25,7 +25,7 @@ pub(crate) struct RunArgs {
     /// Where to listen, without a file.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", requires = "upstream")]
     pub(crate) listen: SocketAddr,
-    /// The directory of the SQLite files and the keys, without a file; made where it is missing.
+    /// The directory of the SQLite file and the keys, without a file; made where it is missing.
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR, requires = "upstream")]
     pub(crate) dir: PathBuf,
 }

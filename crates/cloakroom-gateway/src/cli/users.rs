@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// Adds, changes and lists the users who sign in with a password.
+/// Adds, changes, removes and lists the users who sign in with a password.
 ///
 /// A password is typed twice at the terminal, or is the first line of what is piped in. A new
-/// password, other roles and a user's disabling end all of that user's sessions.
+/// password, other roles and a user's disabling or removal end all of that user's sessions.
 #[derive(Debug, Args)]
 pub(crate) struct UsersArgs {
     /// The gateway's configuration, which names both databases. Counts before the other two.
@@ -66,6 +66,14 @@ pub(crate) enum UsersCommand {
     Enable {
         /// The user's name.
         name: String,
+    },
+    /// Removes a user, and ends their sessions. Asks before, at a terminal.
+    Remove {
+        /// The user's name.
+        name: String,
+        /// Asks nobody.
+        #[arg(long)]
+        yes: bool,
     },
     /// Gives a user these roles and no others, and ends their sessions.
     Roles {

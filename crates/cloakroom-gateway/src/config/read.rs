@@ -51,9 +51,12 @@ fn whole(file: Section<'_>, source: &Source, around: Surroundings<'_>) -> Option
     let folding = file.table("paths").map(folding).unwrap_or_default();
     let store = session::store(file.table("store"), &file, around);
     let (policy, cookie) = session::session(file.table("session"));
-    let listen = edge::listen(file.tables("listen", true), around);
+    let plain = edge::Plain { meant: cookie.insecure_plain_http, trusts: !trusted.is_empty() };
+    let listen = edge::listen(file.tables("listen", true), plain, around);
     let limits = file.table("limits").map(edge::limits).unwrap_or_default();
-    let forward_auth = file.table("forward_auth").map(edge::forward_auth).unwrap_or_default();
+    let forward_auth = file.table("forward_auth");
+    let forward_auth = forward_auth.map(|section| edge::forward_auth(section, plain));
+    let forward_auth = forward_auth.unwrap_or_default();
     let upstreams = upstream::Reader { listen: &listen, around };
     let upstreams = upstreams.read(file.tables("upstream", false));
     let rules = rule::Reader { folding, upstreams: &upstreams, alone: forward_auth.is_empty() };

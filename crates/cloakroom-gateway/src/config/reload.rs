@@ -12,9 +12,13 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{BadConfig, Config, Loaded, meant, text};
 use crate::blocking;
+use crate::terminal;
 
 /// How often is looked whether the file has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the time doubles after which a change that was refused is tried again: up to half a
+/// minute.
+const MOST_DOUBLINGS: u32 = 5;
 
 /// Watches a configuration's file.
 pub(crate) struct Reload {
@@ -22,9 +26,9 @@ pub(crate) struct Reload {
     seen: Option<Stamp>,
     /// What the file said when it was read last.
     text: Option<Arc<str>>,
-    /// Why the last change could not be taken up, where the reason may pass without another change:
+    /// The last change, where it could not be taken up for a reason that may pass without another:
     /// a file that it names is not there yet, a database does not answer.
-    refused: Option<String>,
+    refused: Option<Refused>,
     start: Start,
     look: Interval,
     hangup: Option<Signal>,
@@ -37,6 +41,16 @@ struct Stamp {
     changed: (i64, i64),
     length: u64,
     file: (u64, u64),
+}
+
+/// A change that could not be taken up.
+#[derive(Debug)]
+struct Refused {
+    why: String,
+    /// How often it was tried.
+    tries: u32,
+    /// How many looks pass before it is tried again.
+    rest: u32,
 }
 
 /// The parts of a configuration that are taken up at the start only.
@@ -61,8 +75,8 @@ impl Reload {
     }
 
     /// Completes with the next configuration that can be taken up. What is wrong with one that
-    /// cannot is logged, once; it is looked at again until it can. No change is lost where the future is
-    /// dropped.
+    /// cannot is said, once; it is tried again until it can, less and less often. No change is lost
+    /// where the future is dropped.
     pub(crate) async fn next(&mut self) -> Config {
         loop {
             let asked = tokio::select! {
@@ -78,26 +92,41 @@ impl Reload {
     /// The configuration that came last is in force.
     pub(crate) fn taken(&mut self) {
         self.refused = None;
+        let path = self.path.display();
+        terminal::complain(&format!("{path}: the changed configuration is in force"));
     }
 
-    /// The configuration that came last cannot be used after all; it comes again at each look.
-    /// Logs why, where that was not the reason before.
+    /// The configuration that came last cannot be used after all; it comes again, after more looks
+    /// each time. Says why, where that was not the reason before.
     pub(crate) fn refuse(&mut self, why: &str) {
-        if self.refused.as_deref() != Some(why) {
-            tracing::error!(
-                "{} has changed and cannot be used; the configuration before stays in force: {why}",
-                self.path.display(),
-            );
-            self.refused = Some(why.to_owned());
+        let before = self.refused.take();
+        let tries = before.as_ref().map_or(0, |before| before.tries) + 1;
+        if before.is_none_or(|before| before.why != why) {
+            let path = self.path.display();
+            terminal::complain(&format!(
+                "{path} has changed and cannot be used; the configuration before stays in force: {why}"
+            ));
         }
+        let rest = (1 << (tries - 1).min(MOST_DOUBLINGS)) - 1;
+        self.refused = Some(Refused { why: why.to_owned(), tries, rest });
+    }
+
+    /// Whether it is time to try again what was refused. Counts the looks that pass.
+    fn tries_again(&mut self) -> bool {
+        let Some(refused) = &mut self.refused else {
+            return false;
+        };
+        let rests = refused.rest > 0;
+        refused.rest = refused.rest.saturating_sub(1);
+        !rests
     }
 
     /// The file's configuration, if it has changed, or if somebody `asked`, and if it is good.
     async fn look_again(&mut self, asked: bool) -> Option<Config> {
-        let again = asked || self.refused.is_some();
+        let tries = asked || self.tries_again();
         let (path, seen, text) = (self.path.clone(), self.seen, self.text.clone());
         let Found { stamp, text, read } =
-            match blocking::away(move || Found::look(&path, seen, text, again)).await {
+            match blocking::away(move || Found::look(&path, seen, text, tries)).await {
                 Ok(found) => found?,
                 Err(fault) => {
                     tracing::error!(%fault, "the look at the configuration is taken again");
@@ -107,10 +136,14 @@ impl Reload {
         self.seen = stamp;
         let changed = asked || text.is_some();
         self.text = text.or(self.text.take());
+        if changed {
+            // Somebody is at work on it, and hears of this change what they heard of the last.
+            self.refused = None;
+        }
         match read? {
             Ok(Loaded { config, warnings, .. }) => {
                 if changed {
-                    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                    warnings.iter().for_each(|warning| terminal::complain(&format!("{warning}\n")));
                 }
                 self.unless_restarting(config)
             }
@@ -129,12 +162,12 @@ impl Reload {
         }
         // No time makes this good.
         self.refused = None;
-        tracing::error!(
+        terminal::complain(&format!(
             "{} has changed in what is taken up at the start only: {}. All of it stays as it was; \
              restart cloakroom to take it up",
             self.path.display(),
             parts.join(", "),
-        );
+        ));
         None
     }
 }
@@ -263,18 +296,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut watch = watched(folder.path()).await;
         rewrite(&watch, &format!("[login]\nlogo = \"later.svg\"\n{FIRST}"));
-        for _ in 0..2 {
-            assert!(watch.look_again(false).await.is_none(), "the file that it names is away");
-        }
+        assert!(watch.look_again(false).await.is_none(), "the file that it names is away");
         fs::write(folder.path().join("later.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>")
             .unwrap();
         assert!(watch.look_again(false).await.is_some(), "it has come");
         watch.refuse("a database does not answer");
-        for _ in 0..2 {
-            assert!(watch.look_again(false).await.is_some(), "it is tried until it is taken");
-        }
+        assert!(watch.look_again(true).await.is_some(), "it is tried until it is taken");
         watch.taken();
         assert!(watch.look_again(false).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_failing_is_tried_less_and_less_often_until_the_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = watched(folder.path()).await;
+        rewrite(&watch, &FIRST.replace("login", "deny"));
+        let mut tried = Vec::new();
+        for look in 0..100 {
+            if watch.look_again(false).await.is_some() {
+                watch.refuse("a database does not answer");
+                tried.push(look);
+            }
+        }
+        assert_eq!(tried, [0, 1, 3, 7, 15, 31, 63, 95]);
+        rewrite(&watch, &FIRST.replace("login", "public"));
+        assert!(watch.look_again(false).await.is_some(), "a change is tried at once");
+        watch.refuse("a database does not answer");
+        assert!(watch.look_again(false).await.is_some(), "and soon again");
     }
 
     #[tokio::test]

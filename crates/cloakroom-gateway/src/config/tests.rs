@@ -276,6 +276,8 @@ fn what_cannot_be_meant_is_refused_and_no_password_is_shown() {
         ("trusted_proxies = [\"10.0.0.0/33\"]", "this is no network"),
         ("hosts = [\"*.shop.example\"]", "a star means nothing here"),
         ("[login]\nusers = \"redis://:hunter2@h\"", "this is the URL of none"),
+        ("[login]\nusers = \"memory:\"", "users in memory would be gone after a restart"),
+        ("[login]\nusers = \"sqlite::memory:\"", "users in memory would be gone after a restart"),
         ("[login]\naccent = \"red;}\"", "this is no colour"),
         ("[login]\nlogo = \"none.svg\"", "there is no file"),
         ("[identity]\nheaders = { user = \"X_A\", roles = \"x-a\" }", "have the same name"),
@@ -314,6 +316,11 @@ fn what_is_worth_a_second_look_is_shown() {
         (format!("{UPSTREAM}{RULE}[[rule]]\npath = \"/x\"\naccess = \"deny\""), "never decides"),
         (format!("[store]\nurl = \"memory:\"\n{UPSTREAM}{RULE}"), "sessions in memory end"),
         (format!("[store]\nurl = \"redis://h\"\n{UPSTREAM}{RULE}"), "this machine alone"),
+        (
+            format!("[listen]\naddress = \"192.0.2.1:80\"\n{UPSTREAM}{RULE}"),
+            "browsers keep no login but at localhost",
+        ),
+        (format!("[forward_auth]\nfrom = \"127.0.0.1\"\n{RULE}"), "not trusted to say who"),
     ] {
         let warnings = read(&text).unwrap().warnings;
         assert_eq!(warnings.len(), 1, "{warnings:?}");

@@ -28,7 +28,7 @@ use super::site::{COOKIE as SESSION, guard, host};
 use super::way::{self, By, Way};
 use crate::access::{Access, Asked, BadPath, Folding, Path, Rule, Rules, Verdict};
 use crate::fault::Fault;
-use crate::pages::{Problem, Reader, THEME_PATH};
+use crate::pages::{Brand, Problem, Reader, THEME_PATH};
 use crate::proxy::{
     Balance, Borders, Fleet, Order, OwnCookies, Scheme, ServerSettings, Timeouts, TokenHeaders,
     UpstreamSettings,
@@ -240,7 +240,7 @@ async fn forward(State(front): State<Front>, request: Request) -> Response {
     match front.pass(request).await {
         Ok(response) => response,
         Err(Problem::UpstreamAway) if reader.wants_page() => down::both(),
-        Err(problem) => problem.response(reader),
+        Err(problem) => problem.dressed(reader, &Brand::default()),
     }
 }
 

@@ -64,7 +64,7 @@ async fn answer(State(desk): State<Desk>, request: Request<Body>) -> Response<Bo
     let asking = request.into_parts().0;
     let mut response = match desk.judge(&asking).await {
         Ok(answer) => desk.say(answer, &asking.headers),
-        Err(problem) => problem.response(Reader { headers: &asking.headers }),
+        Err(problem) => problem.dressed(Reader { headers: &asking.headers }, desk.decide.brand()),
     };
     response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     response
@@ -146,13 +146,14 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::Brand;
     use async_trait::async_trait;
     use cloakroom::PeerAddr;
     use http::request::Parts;
     use tower::ServiceExt;
 
     /// Answers by the path that is asked about.
-    struct ByPath;
+    struct ByPath(Brand);
 
     #[async_trait]
     impl Decide for ByPath {
@@ -173,6 +174,10 @@ mod tests {
                 _ => Err(Problem::Denied),
             }
         }
+
+        fn brand(&self) -> &Brand {
+            &self.0
+        }
     }
 
     async fn ask(proxy: Proxy, peer: [u8; 4], path: &str) -> Response<Body> {
@@ -188,6 +193,7 @@ mod tests {
             .header("x-forwarded-uri", path)
             .header("x-forwarded-for", "203.0.113.9")
             .header("cookie", "session=1; theme=dark")
+            .header("accept", "text/html")
             .extension(PeerAddr(peer.into()));
         let app = router(
             vec!["10.0.0.0/8".parse().unwrap()],
@@ -195,7 +201,7 @@ mod tests {
                 cookies: OwnCookies::new(vec!["session".to_owned()]),
                 tokens: TokenHeaders::default(),
             },
-            Arc::new(ByPath),
+            Arc::new(ByPath(Brand { title: Some("The Shop".to_owned()), logo: false })),
         );
         app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
@@ -235,6 +241,16 @@ mod tests {
             let expected = if proxy == Proxy::Nginx { 401 } else { 303 };
             assert_eq!(login.status(), expected, "{proxy:?}");
             assert_eq!(login.headers()["location"], "/.cloakroom/login");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_problem_is_on_a_page_that_says_whose_it_is() {
+        for proxy in Proxy::ALL {
+            let response = ask(proxy, OURS, "/x").await;
+            let page = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            let page = String::from_utf8(page.to_vec()).unwrap();
+            assert!(page.contains("The Shop") && page.contains("theme.css"), "{proxy:?}: {page}");
         }
     }
 

@@ -62,6 +62,10 @@ impl Decide for Judge {
             _ => Err(Problem::Denied),
         }
     }
+
+    fn brand(&self) -> &Brand {
+        const { &Brand { title: None, logo: false } }
+    }
 }
 
 /// The endpoints and a page of the gateway's, for proxies of this machine.

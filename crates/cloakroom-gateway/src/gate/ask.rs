@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use super::{Gate, Judged, Pass};
 use crate::forward_auth::{Answer, Decide};
-use crate::pages::Problem;
+use crate::pages::{Brand, Problem};
 
 #[async_trait]
 impl Decide for Gate {
@@ -20,5 +20,9 @@ impl Decide for Gate {
                 Answer::Pass { identity: self.teller.tell(&visitor, audience), cookies }
             }
         })
+    }
+
+    fn brand(&self) -> &Brand {
+        self.desk.brand()
     }
 }

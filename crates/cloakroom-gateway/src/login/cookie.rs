@@ -27,6 +27,11 @@ impl Cookie {
         &self.name
     }
 
+    /// Whether it travels by HTTPS alone.
+    pub(super) const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     /// The first value that a request has of it, where that is text.
     pub(super) fn read<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);

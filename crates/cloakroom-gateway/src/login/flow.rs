@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloakroom::{Entry, Error, KeyRing, Kind, Sessions, Slot, Timestamp};
+use http::header::ORIGIN;
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -208,6 +209,16 @@ impl Browser {
     /// Notes that somebody who is signed in is sent back; `false` where that has come to a loop.
     pub(super) async fn go_back(&self, now: Timestamp) -> Result<bool, Error> {
         self.entry.update(UNDER_WAY, |under_way| under_way.go_back(now)).await
+    }
+
+    /// Whether a form came from a page that plain HTTP brought, and none of our cookies with it: they
+    /// are for HTTPS alone, and a browser drops them there.
+    pub(super) fn has_dropped_cookie(&self, headers: &HeaderMap) -> bool {
+        let cookie = &self.flows.cookie;
+        let plain = |origin: &HeaderValue| origin.as_bytes().starts_with(b"http://");
+        cookie.is_secure()
+            && headers.get(ORIGIN).is_some_and(plain)
+            && cookie.read(headers).is_none()
     }
 
     /// What a form of ours sends along, and no page elsewhere can know.

@@ -84,6 +84,10 @@ pub(super) async fn log_in(
     if !asked.is_from_our_page(mark.as_deref(), &browser.mark()) {
         return Err(Problem::CrossSite);
     }
+    // Else the right password would lead back to an empty form.
+    if browser.has_dropped_cookie(&asked.headers) {
+        return Err(Problem::CookieNotKept);
+    }
     let flow = flow.or(asked_for.flow).filter(|flow| random::is_id(flow));
     let credentials =
         Credentials { username: username.clone(), password, remember: remember.is_some() };

@@ -6,20 +6,45 @@ use std::path::{Path, PathBuf};
 use cloakroom::Sessions;
 
 use super::UsersUrl;
-use super::users::{Account, Name, Password, Users, roles};
+use super::users::{Account, Missing, Name, Password, Users, is_in_memory, roles};
 use crate::cli::{DEFAULT_DIR, UsersArgs, UsersCommand, load};
 use crate::config::{DEFAULT_FILE, DEFAULT_STORE};
 use crate::fault::{Fault, chain};
-use crate::terminal::{complain, read_hidden, say};
+use crate::terminal::{agrees, complain, read_hidden, say};
 
 /// Does what the command line asks for.
 pub(crate) async fn run(args: UsersArgs) -> Result<(), Fault> {
     let UsersArgs { config, users, store, command } = args;
-    let Databases { users, store } = Databases::of(config, users, store)?;
-    let users = Users::open(&users).await?;
+    let databases = Databases::of(config, users, store)?;
+    let has_file = databases.by_file;
+    let done = run_in(databases, command).await;
+    done.map_err(|fault| if has_file { fault } else { fault.without_file() })
+}
+
+async fn run_in(databases: Databases, command: UsersCommand) -> Result<(), Fault> {
+    let Databases { users, store, by_file } = databases;
+    if is_in_memory(&users.0) {
+        return Err(Fault::usage("users in memory would be gone when this command ends")
+            .hint("name a database with --users, such as sqlite://users.db"));
+    }
+    let missing = match command {
+        UsersCommand::Add { .. } => Missing::Make,
+        _ => Missing::Refuse,
+    };
+    let users = Users::open_or(&users, missing).await?;
+    if let Some(made) = users.made() {
+        complain(&format!("Made {made}, which was not there."));
+    }
     // Before anything is changed: else a user would be changed, and go on as before.
     let sessions = match (&command, store) {
         (UsersCommand::Add { .. } | UsersCommand::Enable { .. } | UsersCommand::List, _) => None,
+        // A gateway that has not run yet has no sessions; what somebody names has to be there, or
+        // a slip would make another.
+        (_, Some(store)) if is_missing(&store) && by_file => None,
+        (_, Some(store)) if is_missing(&store) => {
+            return Err(Fault::new(format!("there is no store of sessions {store}"))
+                .hint("--store, or CLOAKROOM_STORE, names it"));
+        }
         (_, Some(store)) => Some(open(&store).await?),
         (_, None) => None,
     };
@@ -58,6 +83,16 @@ pub(crate) async fn carry_out(
             say(&format!("{name} cannot sign in any more."));
             end_sessions(sessions, &name).await
         }
+        UsersCommand::Remove { name, yes } => {
+            let name = named(&name)?;
+            if !yes && !is_meant(&name)? {
+                say("Nothing is changed.");
+                return Ok(());
+            }
+            there_was(users.remove(&name).await?, &name)?;
+            say(&format!("{name} is removed."));
+            end_sessions(sessions, &name).await
+        }
         UsersCommand::Enable { name } => {
             let name = named(&name)?;
             there_was(users.set_disabled(&name, false).await?, &name)?;
@@ -81,6 +116,8 @@ pub(crate) async fn carry_out(
 struct Databases {
     users: UsersUrl,
     store: Option<String>,
+    /// Whether a configuration names them.
+    by_file: bool,
 }
 
 impl Databases {
@@ -97,7 +134,7 @@ impl Databases {
             let config = load(&file)?.config;
             let shared = !config.store.is_memory();
             let store = shared.then(|| config.store.reveal().to_owned());
-            return Ok(Self { users: config.login.users, store });
+            return Ok(Self { users: config.login.users, store, by_file: true });
         }
         let url = users.or_else(|| store.clone().filter(|store| is_sql(store)));
         let without_file = || {
@@ -106,14 +143,22 @@ impl Databases {
             Some(format!("sqlite://{path}"))
         };
         if let Some(url) = url {
-            return Ok(Self { users: UsersUrl(url), store });
+            return Ok(Self { users: UsersUrl(url), store, by_file: false });
         }
         let url = without_file().filter(|_| unnamed).ok_or_else(|| {
-            Fault::usage("no database of users is named")
-                .hint("name one with --config FILE or --users URL")
+            Fault::usage("no database of users is named").hint(
+                "run this where cloakroom.toml or cloakroom-data is, or name one with --config \
+                     FILE or --users URL",
+            )
         })?;
-        Ok(Self { users: UsersUrl(url.clone()), store: Some(url) })
+        Ok(Self { users: UsersUrl(url.clone()), store: Some(url), by_file: false })
     }
+}
+
+/// Whether a store is an SQLite file that is not there.
+fn is_missing(store: &str) -> bool {
+    let file = store.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
+    file.is_some_and(|file| !Path::new(file).exists())
 }
 
 async fn open(store: &str) -> Result<Sessions, Fault> {
@@ -125,7 +170,9 @@ async fn open(store: &str) -> Result<Sessions, Fault> {
 
 async fn end_sessions(sessions: Option<&Sessions>, name: &Name) -> Result<(), Fault> {
     let Some(sessions) = sessions else {
-        complain("No store of sessions is named: those that are open stay open until they expire.");
+        complain(
+            "No store of sessions is named, or there: those that are open stay open until they expire.",
+        );
         return Ok(());
     };
     let ended = sessions.end_all(name.as_str(), None).await.map_err(|error| {
@@ -137,6 +184,16 @@ async fn end_sessions(sessions: Option<&Sessions>, name: &Name) -> Result<(), Fa
     })?;
     say(&format!("Sessions ended: {ended}."));
     Ok(())
+}
+
+/// Whether somebody at the terminal means to remove a user.
+fn is_meant(name: &Name) -> Result<bool, Fault> {
+    if !io::stdin().is_terminal() {
+        return Err(Fault::usage(format!("nobody is here to be asked whether {name} is to go"))
+            .hint("say --yes"));
+    }
+    let unread = |error| Fault::new(format!("no answer can be read: {error}"));
+    agrees(&format!("Remove the user {name} and end their sessions?")).map_err(unread)
 }
 
 /// A new password: made, typed twice, or piped in.

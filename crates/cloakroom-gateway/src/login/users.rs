@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 pub(crate) use hashing::{Cost, Hasher, Unchecked};
 pub(crate) use name::{Name, roles};
 use table::{Column, Table};
+pub(crate) use table::{Missing, is_in_memory};
 
 use super::UsersUrl;
 use super::random::random;
@@ -54,11 +55,24 @@ pub(crate) struct Account {
 impl Users {
     /// Opens the users' database and makes the table where it is missing.
     pub(crate) async fn open(url: &UsersUrl) -> Result<Self, Fault> {
-        Self::with_cost(url, Cost::OWASP).await
+        Self::open_or(url, Missing::Make).await
     }
 
+    /// Opens it, and does as `missing` says where it is not there.
+    pub(crate) async fn open_or(url: &UsersUrl, missing: Missing) -> Result<Self, Fault> {
+        let table = Table::open(&url.0, missing).await?;
+        Ok(Self { table, hasher: Arc::new(Hasher::new(Cost::OWASP)) })
+    }
+
+    #[cfg(test)]
     pub(super) async fn with_cost(url: &UsersUrl, cost: Cost) -> Result<Self, Fault> {
-        Ok(Self { table: Table::open(&url.0).await?, hasher: Arc::new(Hasher::new(cost)) })
+        let table = Table::open(&url.0, Missing::Make).await?;
+        Ok(Self { table, hasher: Arc::new(Hasher::new(cost)) })
+    }
+
+    /// What of the database had to be made when it was opened.
+    pub(crate) fn made(&self) -> Option<&str> {
+        self.table.made.as_deref()
     }
 
     /// Makes ready for the first login.
@@ -142,6 +156,11 @@ impl Users {
     /// Lets a user sign in, or not; `false` where there is no such user.
     pub(crate) async fn set_disabled(&self, name: &Name, disabled: bool) -> Result<bool, Fault> {
         self.set(name, Column::Disabled(disabled)).await
+    }
+
+    /// Removes a user; `false` where there is no such user.
+    pub(crate) async fn remove(&self, name: &Name) -> Result<bool, Fault> {
+        self.table.remove(name).await.map_err(|error| broken(&error))
     }
 
     /// All users by name.

@@ -1,5 +1,11 @@
 //! Why a request was not served, as its sender reads it: JSON, or a page for somebody who looks.
 
+mod chinese;
+mod english;
+mod programs;
+
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::response::IntoResponse;
 use cloakroom::{Head, Refusal};
@@ -20,6 +26,8 @@ pub(crate) enum Problem {
     SessionEnded,
     /// 401: a name and a password do not belong together, or there is no such name.
     WrongCredentials,
+    /// 400: a browser sends a login by plain HTTP, over which it keeps no cookie of ours.
+    CookieNotKept,
     /// 403: nobody may have this from outside.
     Denied,
     /// 403: they lack a role.
@@ -76,12 +84,7 @@ impl Reader<'_> {
 }
 
 impl Problem {
-    /// The response: a page where `Accept` prefers HTML, else JSON.
-    pub(crate) fn response(self, reader: Reader<'_>) -> Response<Body> {
-        self.dressed(reader, &Brand::default())
-    }
-
-    /// As [`Self::response`], with a page that says whose it is.
+    /// The response: a page that says whose it is where `Accept` prefers HTML, else JSON.
     pub(crate) fn dressed(self, reader: Reader<'_>, brand: &Brand) -> Response<Body> {
         match reader.wants_page() {
             true => self.page(Language::of(reader.headers), brand),
@@ -91,7 +94,7 @@ impl Problem {
 
     /// The response as JSON.
     pub(crate) fn json(self) -> Response<Body> {
-        let message = self.words(Language::English).1;
+        let message = programs::words(self);
         let body = serde_json::json!({ "error": self.code(), "message": message });
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = self.status();
@@ -107,7 +110,11 @@ impl Problem {
         let main = html! {
             h1 { (title) }
             p { (text) }
-            @if let Self::BadRequest(why) = self { p class="faint" lang="en" { (why) } }
+            @if let Self::BadRequest(why) = self {
+                p class="faint" {
+                    (language.say("The reason: ", "原因（英文）：")) span lang="en" { (why) "." }
+                }
+            }
             (self.way_on(language))
             p class="faint code" { (self.status().as_u16()) " · " (self.code()) }
         };
@@ -150,7 +157,7 @@ impl Problem {
     /// The status that stands for it.
     pub(crate) const fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::CookieNotKept => StatusCode::BAD_REQUEST,
             Self::NotSignedIn | Self::SessionEnded | Self::WrongCredentials => {
                 StatusCode::UNAUTHORIZED
             }
@@ -179,6 +186,7 @@ impl Problem {
             Self::NotSignedIn => "not_signed_in",
             Self::SessionEnded => "session_ended",
             Self::WrongCredentials => "wrong_credentials",
+            Self::CookieNotKept => "cookie_not_kept",
             Self::Denied => "denied",
             Self::RoleMissing => "role_missing",
             Self::WrongAddress => "wrong_address",
@@ -202,198 +210,20 @@ impl Problem {
     }
 
     /// What happened, and what its reader can do.
-    pub(crate) fn words(self, language: Language) -> (&'static str, String) {
-        if let Self::TooMany(seconds) = self {
-            return too_many(seconds, language);
-        }
-        let (title, text) = match language {
-            Language::English => self.english(),
-            Language::Chinese => self.chinese(),
-        };
-        let text = match (self, language) {
-            // Programs are told in the one sentence that they read.
-            (Self::BadRequest(why), Language::English) => format!("{text} The reason: {why}."),
-            _ => text.to_owned(),
-        };
-        (title, text)
-    }
-
-    const fn english(self) -> (&'static str, &'static str) {
-        match self {
-            Self::BadRequest(_) => (
-                "This request cannot be understood",
-                "Check the address. If you came here by a link, tell whoever wrote it.",
-            ),
-            Self::NotSignedIn => ("Please sign in", "Only somebody who is signed in can see this."),
-            Self::SessionEnded => (
-                "Your session has ended",
-                "It was ended a moment ago, here or on another device. Nothing was changed. Sign \
-                 in again.",
-            ),
-            Self::WrongCredentials => (
-                "You are not signed in",
-                "This name and this password do not belong together. Check both, and try again.",
-            ),
-            Self::Denied => (
-                "This is not open to visitors",
-                "Nobody can see this from here. If you think that you should, ask whoever runs \
-                 this site.",
-            ),
-            Self::RoleMissing => (
-                "You may not see this",
-                "You are signed in, but your account lacks the right to this page. Ask whoever \
-                 runs this site for it, or sign in as somebody else.",
-            ),
-            Self::WrongAddress => (
-                "Not from this network",
-                "This can be seen from certain networks only. Connect to yours, by its VPN perhaps, \
-                 and try again.",
-            ),
-            Self::CrossSite => (
-                "This came from another site",
-                "Another site’s page has sent this form, so nothing was done. Open the page here, \
-                 and send the form from there.",
-            ),
-            Self::WrongHost => (
-                "This address is not served here",
-                "No site of this name is behind this gateway. Check the address.",
-            ),
-            Self::NotFound => {
-                ("There is no such page", "Check the address, or begin at the start.")
-            }
-            Self::MethodNotAllowed => (
-                "This page cannot be used like that",
-                "Go back and use the page’s own buttons. Programs find the methods that it knows \
-                 in the header Allow.",
-            ),
-            Self::TooSlow => (
-                "This took too long to arrive",
-                "Only a part of what you have sent has come, and nothing was done. Try again.",
-            ),
-            Self::TooManySessions => (
-                "You are signed in elsewhere",
-                "You are signed in on as many devices as you may be. Sign out on one of them, and \
-                 try again.",
-            ),
-            Self::Settling => (
-                "You have just signed in",
-                "This page was from before that. Nothing was changed; try again.",
-            ),
-            Self::TooLarge => (
-                "This is too large",
-                "More was sent than is accepted here. Send less, or a smaller file.",
-            ),
-            Self::TooMany(_) => ("Too many tries", ""),
-            Self::UpstreamAway => (
-                "The service is away",
-                "It cannot be reached at this moment. Try again in a minute. This changes nothing \
-                 about whether you are signed in.",
-            ),
-            Self::UpstreamSlow => (
-                "The service takes too long",
-                "It did not answer in time. If you have sent something, look whether it was done \
-                 before you try again.",
-            ),
-            Self::StoreAway => (
-                "Please try again in a moment",
-                "We cannot look up who is signed in at this moment. You are not signed out, and \
-                 nothing is lost.",
-            ),
-            Self::Busy => (
-                "Please try again in a moment",
-                "Many people sign in at this moment. Wait a few seconds, and try again.",
-            ),
-            Self::Loop => (
-                "You are being sent to and fro",
-                "You are signed in, but the page that you asked for keeps sending you to the \
-                 login. We have stopped this. Sign out and in again; if that does not help, allow \
-                 cookies for this site or tell whoever runs it.",
-            ),
-            Self::Circle => (
-                "This request goes in a circle",
-                "The service that it is for leads back to this gateway, so it was stopped. Tell \
-                 whoever runs this site.",
-            ),
-            Self::Broken => (
-                "Something went wrong here",
-                "It is our fault, not yours. Try again; if it stays like this, tell whoever runs \
-                 this site.",
-            ),
-        }
-    }
-
-    const fn chinese(self) -> (&'static str, &'static str) {
-        match self {
-            Self::BadRequest(_) => {
-                ("无法理解此请求", "请检查网址。如果您是通过链接来到这里的，请告知链接的作者。")
-            }
-            Self::NotSignedIn => ("请先登录", "登录后才能查看此内容。"),
-            Self::SessionEnded => {
-                ("您的会话已结束", "它刚刚在此处或另一台设备上被结束。未做任何更改。请重新登录。")
-            }
-            Self::WrongCredentials => ("登录失败", "用户名与密码不匹配。请检查后重试。"),
-            Self::Denied => (
-                "此内容不对外开放",
-                "任何人都无法从这里查看。如果您认为自己应有权限，请联系网站管理员。",
-            ),
-            Self::RoleMissing => (
-                "您无权查看此内容",
-                "您已登录，但您的帐号没有此页面的权限。请向网站管理员申请，或换一个帐号登录。",
-            ),
-            Self::WrongAddress => (
-                "当前网络无法访问",
-                "此内容只能从特定网络查看。请连接到您的网络（例如通过 VPN），然后重试。",
-            ),
-            Self::CrossSite => (
-                "此请求来自其他网站",
-                "这个表单是由其他网站的页面发送的，因此未做任何处理。请在本站打开页面，再提交表单。",
-            ),
-            Self::WrongHost => ("此地址不在这里", "此网关不提供这个域名的站点。请检查网址。"),
-            Self::NotFound => ("没有这个页面", "请检查网址，或从首页开始。"),
-            Self::MethodNotAllowed => (
-                "此页面不支持这种操作",
-                "请返回并使用页面上的按钮。程序可在 Allow 标头中查看支持的方法。",
-            ),
-            Self::TooSlow => ("发送超时", "您发送的内容只到达了一部分，未做任何处理。请重试。"),
-            Self::TooManySessions => (
-                "您已在其他设备上登录",
-                "您登录的设备数已达上限。请先在其中一台设备上退出，然后重试。",
-            ),
-            Self::Settling => ("您刚刚登录", "此页面是登录之前的。未做任何更改，请重试。"),
-            Self::TooLarge => ("内容过大", "发送的内容超出了限制。请减少内容，或选择较小的文件。"),
-            Self::TooMany(_) => ("尝试次数过多", ""),
-            Self::UpstreamAway => (
-                "服务暂时不可用",
-                "目前无法连接到该服务。请一分钟后重试。如果您已登录，登录状态不会改变。",
-            ),
-            Self::UpstreamSlow => (
-                "服务响应超时",
-                "它没有及时回应。如果您刚刚提交了内容，请先确认是否已完成，再重试。",
-            ),
-            Self::StoreAway => {
-                ("请稍后重试", "目前无法查询登录状态。您没有被退出登录，也没有丢失任何内容。")
-            }
-            Self::Busy => ("请稍后重试", "目前登录的人很多。请等待几秒钟，然后重试。"),
-            Self::Loop => (
-                "您被反复重定向",
-                "您已登录，但您请求的页面不断把您送回登录页。我们已中止这一过程。请退出后重新登录；\
-                 如果仍然如此，请允许本站使用 Cookie，或联系网站管理员。",
-            ),
-            Self::Circle => {
-                ("请求陷入循环", "目标服务又指回了本网关，因此请求已被中止。请告知网站管理员。")
-            }
-            Self::Broken => {
-                ("出错了", "这是我们的问题，与您无关。请重试；如果问题持续，请联系网站管理员。")
-            }
+    pub(crate) fn words(self, language: Language) -> (&'static str, Cow<'static, str>) {
+        match language {
+            Language::English => english::words(self),
+            Language::Chinese => chinese::words(self),
         }
     }
 
     /// A link that helps, where one does.
     fn way_on(self, language: Language) -> Markup {
         let (to, name) = match self {
-            Self::NotSignedIn | Self::SessionEnded | Self::WrongCredentials => {
-                ("/.cloakroom/login", language.say("Sign in", "登录"))
-            }
+            Self::NotSignedIn
+            | Self::SessionEnded
+            | Self::WrongCredentials
+            | Self::CookieNotKept => ("/.cloakroom/login", language.say("Sign in", "登录")),
             Self::RoleMissing | Self::Loop => {
                 ("/.cloakroom/logout", language.say("Sign out", "退出登录"))
             }
@@ -431,43 +261,17 @@ impl IntoResponse for Problem {
     }
 }
 
-fn too_many(seconds: u64, language: Language) -> (&'static str, String) {
-    let minutes = seconds.div_ceil(60);
-    match language {
-        Language::English => {
-            let wait = match (seconds, minutes) {
-                (0..=1, _) => "a second".to_owned(),
-                (2..=90, _) => format!("{seconds} seconds"),
-                _ => format!("{minutes} minutes"),
-            };
-            let text = format!(
-                "The login was tried too often, for this account or from this address. Wait \
-                 {wait}, and try again. Until then no password is looked at, not even the right one."
-            );
-            ("Too many tries", text)
-        }
-        Language::Chinese => {
-            let wait = match seconds {
-                0..=90 => format!("{} 秒", seconds.max(1)),
-                _ => format!("{minutes} 分钟"),
-            };
-            let text = format!(
-                "此帐号或此地址的登录尝试过于频繁。请等待{wait}后重试。在此之前，任何密码（包括正确的密码）都不会被核对。"
-            );
-            ("尝试次数过多", text)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [Problem; 22] = [
+    const ALL: [Problem; 24] = [
         Problem::BadRequest("a <b> in it"),
         Problem::NotSignedIn,
         Problem::SessionEnded,
         Problem::WrongCredentials,
+        Problem::CookieNotKept,
+        Problem::WrongHost,
         Problem::Denied,
         Problem::RoleMissing,
         Problem::WrongAddress,
@@ -493,7 +297,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
             .collect();
-        let response = problem.response(Reader { headers: &headers });
+        let response = problem.dressed(Reader { headers: &headers }, &Brand::default());
         assert_eq!(response.status(), problem.status());
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -508,9 +312,43 @@ mod tests {
             assert_eq!(headers["content-type"], "application/json");
             assert_eq!(headers["cache-control"], "no-store");
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-            assert!(!body["message"].as_str().unwrap().is_empty(), "{problem:?}");
+            let message = body["message"].as_str().unwrap();
+            assert!(message.ends_with('.') && !message.contains("  "), "{problem:?}: {message}");
             assert!(codes.insert(body["error"].as_str().unwrap().to_owned()), "{problem:?}");
         }
+    }
+
+    /// Programs out there compare with these words and numbers: none of them changes.
+    #[test]
+    fn the_words_that_programs_know_stay_as_they_are() {
+        let said = ALL.map(|problem| format!("{} {}", problem.status().as_u16(), problem.code()));
+        let known = "400 bad_request, 401 not_signed_in, 401 session_ended, 401 wrong_credentials, \
+            400 cookie_not_kept, 421 wrong_host, 403 denied, 403 role_missing, 403 wrong_address, \
+            403 cross_site, 404 not_found, 405 method_not_allowed, 408 too_slow, \
+            409 too_many_sessions, 409 session_settling, 413 too_large, 429 too_many_tries, \
+            502 upstream_unavailable, 504 upstream_slow, 503 store_unavailable, 503 busy, \
+            508 redirect_loop, 508 request_loop, 500 fault";
+        assert_eq!(said.join(", "), known);
+    }
+
+    #[test]
+    fn the_readme_names_words_that_are_there() {
+        let readme = include_str!("../../../../README.md");
+        let (_, told) = readme.split_once("What goes wrong is JSON, too").unwrap();
+        let (told, _) = told.split_once("\n").unwrap();
+        let codes = ALL.map(Problem::code);
+        let named: Vec<&str> = told.split('`').skip(1).step_by(2).collect();
+        let named: Vec<&str> = named.into_iter().filter(|word| word.contains('_')).collect();
+        assert!(named.len() > 9, "{named:?}");
+        for word in named.into_iter().filter(|word| !word.starts_with('{')) {
+            assert!(codes.contains(&word), "{word}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reason_is_given_once() {
+        let (_, page) = answer(Problem::BadRequest("it is odd"), &[("accept", "text/html")]).await;
+        assert_eq!(page.matches("it is odd").count(), 1, "{page}");
     }
 
     #[tokio::test]

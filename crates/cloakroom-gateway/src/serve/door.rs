@@ -89,13 +89,21 @@ fn refused(listen: &Listen, error: &io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             Fault::new(format!("another program listens on {address} already"))
-                .hint("Stop that program, or choose another address under `listen`.")
+                .hint("stop that program, or choose another `address` in [[listen]]")
+                .hint_without_file("stop that program, or choose another address with --listen")
         }
         io::ErrorKind::PermissionDenied => {
             Fault::new(format!("this user may not listen on {address}"))
-                .hint("Ports below 1024 need a right of their own; choose a higher one.")
+                .hint(
+                    "ports below 1024 need a right of their own; choose a higher one in [[listen]]",
+                )
+                .hint_without_file(
+                    "ports below 1024 need a right of their own; choose a higher one with --listen",
+                )
         }
-        _ => Fault::new(format!("cannot listen on {address}: {error}")),
+        _ => Fault::new(format!("cannot listen on {address}: {error}"))
+            .hint("write an address of this machine in [[listen]], or 0.0.0.0 for all of them")
+            .hint_without_file("name an address of this machine with --listen, or 0.0.0.0 for all"),
     }
 }
 

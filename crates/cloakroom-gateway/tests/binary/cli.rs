@@ -44,7 +44,7 @@ Commands:
   check    Says whether a configuration is fine, or shows each error in its place
   explain  Says which rule decides on a request, and why
   demo     Shows one session on two nodes, in your browser
-  users    Adds, changes and lists the users who sign in with a password
+  users    Adds, changes, removes and lists the users who sign in with a password
   help     Print this message or the help of the given subcommand(s)
 
 Options:

@@ -4,6 +4,7 @@ mod backend;
 mod browser;
 mod crowds;
 mod failures;
+mod first_steps;
 mod forward_auth;
 mod fronts;
 mod looks;

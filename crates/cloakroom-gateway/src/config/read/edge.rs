@@ -17,8 +17,21 @@ const MOST_CONNECTIONS: u64 = 10_000_000;
 const MOST_STREAMS: u64 = 100_000;
 const MOST_HEADERS: u64 = 1_000;
 
+/// What there is to say for plain HTTP.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plain {
+    /// Cookies are to travel over it.
+    pub(super) meant: bool,
+    /// Proxies are trusted, which may speak HTTPS in front.
+    pub(super) trusts: bool,
+}
+
 /// Where to listen.
-pub(super) fn listen(sections: Vec<Section<'_>>, around: Surroundings<'_>) -> Vec<Listen> {
+pub(super) fn listen(
+    sections: Vec<Section<'_>>,
+    plain: Plain,
+    around: Surroundings<'_>,
+) -> Vec<Listen> {
     if sections.is_empty() {
         return vec![Listen { address: DEFAULT_ADDRESS, tls: None }];
     }
@@ -34,6 +47,14 @@ pub(super) fn listen(sections: Vec<Section<'_>>, around: Surroundings<'_>) -> Ve
         }
         let tls = certificates.zip(key).map(|(certificates, key)| TlsFiles { certificates, key });
         if let Some(address) = address {
+            let inside = address.value.ip().is_loopback() || named[0];
+            if !inside && !plain.meant && !plain.trusts {
+                let bad = Bad::new("over plain HTTP, browsers keep no login but at localhost");
+                let help = "give it `certificates` and `key`; name the proxy with HTTPS in front in \
+                            `trusted_proxies`; or, for development, write \
+                            `insecure_plain_http = true` in [session.cookie]";
+                section.notes.warning(&address.span, bad.help(help));
+            }
             if all.iter().any(|other| other.address == address.value) {
                 section.notes.error(&address.span, Bad::new("this address is listened at already"));
             }
@@ -74,8 +95,15 @@ pub(super) fn limits(section: Section<'_>) -> Limits {
 }
 
 /// Who may ask for verdicts.
-pub(super) fn forward_auth(section: Section<'_>) -> Vec<Network> {
+pub(super) fn forward_auth(section: Section<'_>, plain: Plain) -> Vec<Network> {
     let from = section.list("from", words::network);
+    if let Some(first) = from.first().filter(|_| !plain.trusts) {
+        let bad =
+            Bad::new("these proxies may ask, and are not trusted to say who their clients are");
+        let help = "write them in `trusted_proxies`, too: else all who sign in by them come from one \
+                    address, and are held up by each other's wrong passwords";
+        section.notes.warning(&first.span, bad.help(help));
+    }
     if section.values("from").is_empty() {
         let bad = Bad::new("`from` is missing in [forward_auth]");
         let help = "write `from = [\"10.0.0.0/8\"]`: the addresses of the proxies that may ask";

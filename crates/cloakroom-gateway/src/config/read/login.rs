@@ -13,6 +13,7 @@ use crate::config::surroundings::Surroundings;
 use crate::config::trouble::Bad;
 use crate::config::{DEFAULT_KEYS, DEFAULT_USERS, default_identity, words};
 use crate::identity::{HeaderNames, IdentitySettings};
+use crate::login::users::is_in_memory;
 use crate::login::{Binding, LoginSettings, Theme, Throttling, UsersUrl};
 use crate::pages::Colour;
 
@@ -119,6 +120,9 @@ fn users(text: &str, around: Surroundings<'_>) -> Result<UsersUrl, Bad> {
         )
     };
     let url = around.url(around.filled(text)?)?;
+    if is_in_memory(&url) {
+        return Err(Bad { what: "users in memory would be gone after a restart".into(), ..bad() });
+    }
     match StoreUrl::parse(&url) {
         Ok(known) if is_database(&known) => Ok(UsersUrl(url)),
         _ => Err(bad()),

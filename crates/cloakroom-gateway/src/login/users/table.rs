@@ -1,7 +1,7 @@
 //! The table of users, in SQLite, PostgreSQL, MySQL or MariaDB.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyQueryResult, AnyRow};
@@ -9,6 +9,7 @@ use sqlx::{AnyPool, AssertSqlSafe, Row};
 
 use super::{Account, Name};
 use crate::fault::{Fault, chain};
+use crate::login::random::random;
 
 /// Connections of a node to the users: one is used for a few milliseconds a login.
 const CONNECTIONS: u32 = 4;
@@ -37,6 +38,17 @@ const COLUMNS: &str = "SELECT name, password, roles, disabled, edition FROM cloa
 pub(super) struct Table {
     pool: AnyPool,
     kind: Kind,
+    /// What of it had to be made.
+    pub(super) made: Option<String>,
+}
+
+/// What becomes of a database that is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Missing {
+    /// It is made.
+    Make,
+    /// That is an error: its name may be a wrong one.
+    Refuse,
 }
 
 /// Which SQL it speaks.
@@ -50,10 +62,14 @@ enum Kind {
 type Asked<T> = Result<T, sqlx::Error>;
 
 impl Table {
-    /// Opens the database and makes the table where it is missing.
-    pub(super) async fn open(url: &str) -> Result<Self, Fault> {
+    /// Opens the database, and where it or its table is not there, does as `missing` says.
+    pub(super) async fn open(url: &str, missing: Missing) -> Result<Self, Fault> {
         sqlx::any::install_default_drivers();
-        let (kind, url, memory) = read(url)?;
+        let Address { kind, url, memory, file } = read(url)?;
+        let made = match file.map(|file| find(file, missing)).transpose()?.flatten() {
+            Some(file) => Some(format!("the file {}", file.display())),
+            None => None,
+        };
         let mut options =
             AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(IN_TIME);
         if memory {
@@ -61,13 +77,21 @@ impl Table {
             options = options.max_connections(1).idle_timeout(None).max_lifetime(None);
         }
         let pool = options.connect(&url).await.map_err(|error| out_of_reach(&error))?;
-        let table = Self { pool, kind };
+        let table = Self { pool, kind, made };
+        let Err(error) = table.is_empty().await else {
+            return Ok(table);
+        };
+        if missing == Missing::Refuse {
+            return Err(Fault::new(format!("there is no table of users: {}", chain(&error)))
+                .hint("`cloakroom users add NAME` makes it, if this is the right database"));
+        }
         let create = if kind == Kind::MySql { CREATE_MYSQL } else { CREATE };
         if table.run(create, &[]).await.is_err() {
             // Another node may have made it at the same moment, which PostgreSQL takes for an error.
             table.run(create, &[]).await.map_err(|error| out_of_reach(&error))?;
         }
-        Ok(table)
+        let made = table.made.or_else(|| Some("the table cloakroom_users".to_owned()));
+        Ok(Self { made, ..table })
     }
 
     /// A statement with `?` in the places of its values, as this database writes it.
@@ -118,8 +142,10 @@ impl Table {
     pub(super) async fn add(&self, name: &Name, hash: &str, roles: &[String]) -> Asked<bool> {
         let roles = roles.join(" ");
         let text = "INSERT INTO cloakroom_users (name, password, roles, disabled, edition) \
-                    VALUES (?, ?, ?, 0, 1)";
-        let values = [Value::Text(name.as_str()), Value::Text(hash), Value::Text(&roles)];
+                    VALUES (?, ?, ?, 0, ?)";
+        // Not that of a user of the same name who was removed a moment ago.
+        let edition = Value::Number(u32::from_be_bytes(random()).into());
+        let values = [Value::Text(name.as_str()), Value::Text(hash), Value::Text(&roles), edition];
         match self.run(text, &values).await {
             Ok(_) => Ok(true),
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
@@ -139,6 +165,12 @@ impl Table {
             format!("UPDATE cloakroom_users SET {text} = ?, edition = edition + 1 WHERE name = ?");
         let done = self.run(&text, &[value, Value::Text(name.as_str())]).await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    /// Removes a user; `false` where there is none.
+    pub(super) async fn remove(&self, name: &Name) -> Asked<bool> {
+        let text = "DELETE FROM cloakroom_users WHERE name = ?";
+        Ok(self.run(text, &[Value::Text(name.as_str())]).await?.rows_affected() > 0)
     }
 
     /// Keeps a better hash of the same password, unless the user was changed meanwhile.
@@ -175,15 +207,36 @@ fn account(row: &AnyRow) -> Asked<Account> {
     })
 }
 
-/// The database that an URL names, and its URL as the driver takes it. Nothing of one that is not
-/// understood is repeated: it may hold a password.
-fn read(url: &str) -> Result<(Kind, String, bool), Fault> {
+/// Where a database is.
+struct Address {
+    kind: Kind,
+    /// As the driver takes it.
+    url: String,
+    /// Whether it is in memory.
+    memory: bool,
+    /// Its file, where it is one.
+    file: Option<PathBuf>,
+}
+
+/// Whether an URL names memory, which nobody but its process sees, and not for longer than that lives.
+pub(crate) fn is_in_memory(url: &str) -> bool {
+    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
+    scheme.eq_ignore_ascii_case("memory") || rest.ends_with(":memory:")
+}
+
+/// The database that an URL names. Nothing of one that is not understood is repeated: it may hold a
+/// password.
+fn read(url: &str) -> Result<Address, Fault> {
+    let server = |kind| Address { kind, url: url.to_owned(), memory: false, file: None };
     let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
     match &*scheme.to_ascii_lowercase() {
-        "memory" => Ok((Kind::Sqlite, "sqlite::memory:".to_owned(), true)),
-        "sqlite" => sqlite(rest).map(|url| (Kind::Sqlite, url, false)),
-        "postgres" | "postgresql" => Ok((Kind::Postgres, url.to_owned(), false)),
-        "mysql" | "mariadb" => Ok((Kind::MySql, url.to_owned(), false)),
+        "memory" => {
+            let url = "sqlite::memory:".to_owned();
+            Ok(Address { kind: Kind::Sqlite, url, memory: true, file: None })
+        }
+        "sqlite" => sqlite(rest),
+        "postgres" | "postgresql" => Ok(server(Kind::Postgres)),
+        "mysql" | "mariadb" => Ok(server(Kind::MySql)),
         _ => Err(Fault::usage(
             "the users' database begins with none of sqlite:, postgres:, mysql: and mariadb:",
         )
@@ -191,28 +244,43 @@ fn read(url: &str) -> Result<(Kind, String, bool), Fault> {
     }
 }
 
-/// An SQLite file's address; the file is made, for its owner's eyes only, where it is missing.
-fn sqlite(rest: &str) -> Result<String, Fault> {
+/// An SQLite file's address.
+fn sqlite(rest: &str) -> Result<Address, Fault> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path.is_empty() || path.contains(['?', '#', '\0']) {
         return Err(Fault::usage("expected sqlite://path, without ? and #"));
     }
-    let broken = |error| Fault::new(format!("the file of the users cannot be used: {error}"));
-    let path = std::path::absolute(path).map_err(broken)?;
-    make(&path).map_err(broken)?;
-    let path = path.to_str().ok_or_else(|| Fault::usage("the path is not valid Unicode"))?;
-    Ok(format!("sqlite://{}?mode=rw", path.replace('%', "%25")))
+    let file = std::path::absolute(path).map_err(|error| broken(&error))?;
+    let text = file.to_str().ok_or_else(|| Fault::usage("the path is not valid Unicode"))?;
+    let url = format!("sqlite://{}?mode=rw", text.replace('%', "%25"));
+    Ok(Address { kind: Kind::Sqlite, url, memory: false, file: Some(file) })
 }
 
-fn make(path: &Path) -> std::io::Result<()> {
+fn broken(error: &std::io::Error) -> Fault {
+    Fault::new(format!("the file of the users cannot be used: {error}"))
+}
+
+/// Sees to it that an SQLite file is there. Returns it where it had to be made.
+fn find(file: PathBuf, missing: Missing) -> Result<Option<PathBuf>, Fault> {
+    if missing == Missing::Refuse && !file.exists() {
+        return Err(Fault::new(format!("there is no users' database {}", file.display()))
+            .hint("`cloakroom users add NAME` makes it, if that is its right name"));
+    }
+    let made = make(&file).map_err(|error| broken(&error))?;
+    Ok(made.then_some(file))
+}
+
+/// Makes a file for its owner's eyes only, where it is missing; whether it was.
+fn make(path: &Path) -> std::io::Result<bool> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) => Ok(true),
         // One that is there is not opened here: closing it would drop SQLite's locks on it.
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -226,4 +294,7 @@ fn out_of_reach(error: &sqlx::Error) -> Fault {
     };
     Fault::new(format!("the users' database cannot be used: {said}"))
         .hint("[login] users names it, or else [store] url; see that it is there and lets you in")
+        .hint_without_file(
+            "see that it is there and lets you in: --dir, --users or --store names it",
+        )
 }

@@ -51,12 +51,25 @@ async fn users_are_kept_and_changed() {
         users.set_roles(&name("bob"), &[]).await,
         users.set_disabled(&name("bob"), true).await,
         users.set_password(&name("bob"), password("anything")).await,
+        users.remove(&name("bob")).await,
     ] {
         assert!(!done.unwrap(), "there is no bob");
     }
     let listed = users.list().await.unwrap();
     assert_eq!(listed.len(), 1);
     assert!(listed[0].roles.is_empty() && !listed[0].disabled);
+
+    assert!(users.remove(&name("alice")).await.unwrap());
+    assert!(users.list().await.unwrap().is_empty());
+    // Somebody else who gets the name is not who signed in before.
+    users.add(&name("alice"), password("looking-glass"), &[]).await.unwrap();
+    let before = account;
+    let account =
+        users.check(Some(&name("alice")), password("looking-glass"), None).await.unwrap().unwrap();
+    assert!(!users.is_unchanged(&before).await.unwrap());
+    users.remove(&name("alice")).await.unwrap();
+    users.add(&name("alice"), password("looking-glass"), &[]).await.unwrap();
+    assert!(!users.is_unchanged(&account).await.unwrap());
 }
 
 #[tokio::test]

@@ -3,12 +3,15 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Html;
+use cloakroom_testkit::servers::Certificates;
 use reqwest::StatusCode;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
+use super::backend::public;
+use super::sockets::secured;
 use super::support::{Gateway, browser, log_in, shop};
 use crate::webdriver::{Browser, ENTER, TAB};
 
@@ -237,6 +240,45 @@ async fn somebody_sees_and_ends_their_sessions() {
     }
     person.click("#sign-out").await;
     person.sees("#who", "nobody").await;
+}
+
+/// Over plain HTTP a browser keeps no cookie that is for HTTPS, but at localhost.
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_comes_by_plain_http_is_told_why_they_cannot_sign_in() {
+    let pages = Pages::start().await;
+    let gateway = pages.behind_gateway("[session]\nidle = \"30m\"\n");
+    for (language, heading) in [("en-GB", "Please come by HTTPS"), ("zh-CN", "请通过 HTTPS")] {
+        let accepted = format!("--accept-lang={language}");
+        let known = "--host-resolver-rules=MAP shop.example 127.0.0.1";
+        let person = Browser::start_with(&[known, &accepted]).await;
+        person.visit(&format!("http://shop.example:{}/order/7", gateway.port)).await;
+        sign_in(&person, PASSWORD).await;
+        person.sees("h1", heading).await;
+        person.visit(&gateway.url("/order/7")).await;
+        sign_in(&person, PASSWORD).await;
+        is_alice_at(&person, "/order/7").await;
+    }
+}
+
+/// The page's policy holds where its forms lead, and Chromium holds the redirects after them to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_leads_back_to_another_host_that_is_listed() {
+    let pages = Pages::start().await;
+    let signed = Certificates::make();
+    let other = secured(&signed, &public(&[format!("http://{}", pages.address)], ""));
+    let gateway = pages.behind_gateway("[login]\nreturn_hosts = [\"www.shop.example\"]\n");
+    let known = format!("--host-resolver-rules=MAP www.shop.example:443 127.0.0.1:{}", other.port);
+    let person = Browser::start_with(&[&known, "--ignore-certificate-errors"]).await;
+    let back = "https://www.shop.example/from?there=1";
+    person.visit(&gateway.url(&format!("/.cloakroom/login?return_to={back}"))).await;
+    sign_in(&person, "wrong").await;
+    person.sees("#problem", "do not belong together").await;
+    sign_in(&person, PASSWORD).await;
+    person.arrives(back).await;
+    person.sees("h1", "/from?there=1").await;
+    person.visit(&gateway.url(&format!("/.cloakroom/logout?return_to={back}"))).await;
+    person.click("#sign-out").await;
+    person.arrives(back).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -430,7 +430,8 @@ async fn the_log_says_which_server_failed_and_why() {
         )
     };
     let gone_url = format!("http://127.0.0.1:{gone}");
-    let gateway = Gateway::start_logged(&(upstream("gone", &gone_url) + &upstream("mute", &mute.url())));
+    let gateway =
+        Gateway::start_logged(&(upstream("gone", &gone_url) + &upstream("mute", &mute.url())));
     let client = browser();
     for (path, status) in
         [("/gone", StatusCode::BAD_GATEWAY), ("/mute", StatusCode::GATEWAY_TIMEOUT)]

@@ -153,6 +153,27 @@ async fn a_bad_file_is_refused_and_the_old_one_stays() {
     becomes("it is good again", ask, |status| *status == StatusCode::FORBIDDEN).await;
 }
 
+/// Nobody has asked for a log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_answered_where_the_gateway_was_started() {
+    let app = Backend::start("app").await;
+    let good = public(&[app.url()], "");
+    let gateway = Gateway::start_as(&good, |mut command| {
+        let log = command.get_current_dir().expect("it has one").join("log");
+        command.stderr(fs::File::create(log).expect("a file"));
+        command
+    });
+    assert_eq!(log(&gateway), "");
+    gateway.rewrite(&good.replace("public", "pubic"));
+    until("it is refused", || log(&gateway).contains("did you mean \"public\"?")).await;
+    let refused = "cannot be used; the configuration before stays in force";
+    assert_eq!(log(&gateway).matches(refused).count(), 1);
+    gateway.rewrite(&good.replace("public", "deny"));
+    until("it is taken up", || log(&gateway).contains(IN_FORCE)).await;
+    gateway.rewrite(&format!("[limits]\nheaders = 50\n{good}"));
+    until("it is for the start", || log(&gateway).contains("at the start only: [limits].")).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hangup_has_the_file_read_again() {
     let app = Backend::start("app").await;
