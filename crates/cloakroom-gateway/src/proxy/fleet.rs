@@ -180,7 +180,7 @@ mod tests {
         assert!(same(&servers(&renamed, "store"), &[a, b]));
         // What another upstream goes on with is its own; what it gives up is free.
         let (both, more) = (upstream("store", &[1, 2]), upstream("shop", &[1, 3]));
-        let both = fleet(&[more.clone(), both], Some(&renamed));
+        let both = fleet(&[more, both], Some(&renamed));
         assert!(same(&servers(&both, "store"), &[a, b]));
         assert!(!same(&servers(&both, "shop")[..1], &[a]));
         let moved = fleet(&[upstream("store", &[1]), upstream("shop", &[2, 1])], Some(&both));

@@ -117,8 +117,8 @@ impl Streams {
         let mut all = self.lock();
         all.retain(Connection::lives);
         let has_room = |one: &Connection| {
-            let full = one.streams.load(Ordering::Relaxed) >= MOST_STREAMS;
-            !full && !(fresh && one.is_open())
+            let passed_over = fresh && one.is_open();
+            one.streams.load(Ordering::Relaxed) < MOST_STREAMS && !passed_over
         };
         let found = all.iter().position(has_room);
         let index = found.unwrap_or_else(|| {
