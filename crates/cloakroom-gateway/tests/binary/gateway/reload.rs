@@ -163,15 +163,15 @@ async fn a_change_is_answered_where_the_gateway_was_started() {
         command.stderr(fs::File::create(log).expect("a file"));
         command
     });
-    assert_eq!(log(&gateway), "");
+    assert_eq!(gateway.log(), "");
     gateway.rewrite(&good.replace("public", "pubic"));
-    until("it is refused", || log(&gateway).contains("did you mean \"public\"?")).await;
+    until("it is refused", || gateway.log().contains("did you mean \"public\"?")).await;
     let refused = "cannot be used; the configuration before stays in force";
-    assert_eq!(log(&gateway).matches(refused).count(), 1);
+    assert_eq!(gateway.log().matches(refused).count(), 1);
     gateway.rewrite(&good.replace("public", "deny"));
-    until("it is taken up", || log(&gateway).contains(IN_FORCE)).await;
+    until("it is taken up", || gateway.log().contains(IN_FORCE)).await;
     gateway.rewrite(&format!("[limits]\nheaders = 50\n{good}"));
-    until("it is for the start", || log(&gateway).contains("at the start only: [limits].")).await;
+    until("it is for the start", || gateway.log().contains("at the start only: [limits].")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
