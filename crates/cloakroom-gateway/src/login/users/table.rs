@@ -66,10 +66,8 @@ impl Table {
     pub(super) async fn open(url: &str, missing: Missing) -> Result<Self, Fault> {
         sqlx::any::install_default_drivers();
         let Address { kind, url, memory, file } = read(url)?;
-        let made = match file.map(|file| find(file, missing)).transpose()?.flatten() {
-            Some(file) => Some(format!("the file {}", file.display())),
-            None => None,
-        };
+        let made = file.map(|file| find(file, missing)).transpose()?.flatten();
+        let made = made.map(|file| format!("the file {}", file.display()));
         let mut options =
             AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(IN_TIME);
         if memory {
