@@ -336,7 +336,7 @@ fn what_stands_in_the_way_of_a_start_is_said_with_what_to_do() {
             format!("[listen]\naddress = \"{taken}\"\n{base}"),
             1,
             "another program listens on",
-            "choose another address",
+            "choose another `address` in [[listen]]",
         ),
         (with("").replace("public", "pubic"), 1, "public", "did you mean"),
         (
