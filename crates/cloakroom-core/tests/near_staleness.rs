@@ -5,9 +5,13 @@
 
 use std::time::Duration;
 
-use cloakroom_core::store::NearOptions;
-use cloakroom_core::{Client, MemoryStore, Reply, Session, Sessions, Slot, Timer, Token};
+use cloakroom_core::store::{Created, Near, NearOptions, Wanted};
+use cloakroom_core::{
+    Client, Key, MemoryStore, Outcome, Record, Reply, Session, Sessions, Slot, Store, Timer,
+    Timestamp, Token,
+};
 use cloakroom_testkit::history::TokioClock;
+use cloakroom_testkit::samples::{START, administer, after, after_millis, key, session};
 use cloakroom_testkit::stores::{Fed, Pace};
 use cloakroom_testkit::{TokioTimer, near};
 
@@ -154,4 +158,34 @@ fn a_client_that_returns_its_fence_reads_what_it_wrote() {
             assert_eq!(session.get(VISITS).expect("it decodes"), Some(2));
         });
     }
+}
+
+#[test]
+fn what_has_an_old_name_is_built_on_nothing_old() {
+    near::simulated(async {
+        let feds = Fed::handles(MemoryStore::new(), 1);
+        let (near, _driver) = near::driven(feds[0].clone(), NearOptions::default());
+        near::trust(&near).await;
+        let (key, mut old) = (key(), session(START));
+        old.ends_at = Some(after(2));
+        let created = near.create(key, &old, None, START).await.expect("an answer");
+        assert!(matches!(created, Created::Done { .. }));
+        assert!(shown(&near, key, START).await.is_some(), "it is kept");
+        feds[0].wire().set_pace(Pace::After(LONG));
+        let created =
+            near.create(key, &session(after(2)), None, after(2)).await.expect("an answer");
+        assert!(matches!(created, Created::Done { .. }), "the old one is over");
+        // By a clock that is behind the old one is not over.
+        let mut commit = administer();
+        commit.ends_at = Some(None);
+        let done = near.commit(key, &commit, after_millis(1300)).await.expect("an answer");
+        assert!(matches!(done, Outcome::Done { .. }), "{done:?}");
+        let stored = feds[0].load(key, after(3)).await.expect("an answer");
+        assert_eq!(shown(&near, key, after(3)).await, stored);
+    });
+}
+
+async fn shown(near: &Near<Fed>, key: Key, now: Timestamp) -> Option<Record> {
+    let loaded = near.read(key, &Wanted::default(), now).await.expect("an answer");
+    loaded.map(|loaded| (*loaded.record).clone())
 }

@@ -218,9 +218,10 @@ impl<S: Store> Store for Near<S> {
         let (call, _) = self.inner.write(key);
         let created = self.inner.store.create(key, record, seats, now).await;
         match &created {
-            // Many a session is made and never read again.
-            Ok(Created::Done { .. } | Created::Exists | Created::Refused(_)) => call.was_nothing(),
-            Ok(Created::Barred) => call.removed(),
+            // The new one is not kept, as many a session is made and never read again; nor is one
+            // that was over, and had this name.
+            Ok(Created::Done { .. } | Created::Barred) => call.removed(),
+            Ok(Created::Exists | Created::Refused(_)) => call.was_nothing(),
             Err(error) => call.failed(error),
         }
         created

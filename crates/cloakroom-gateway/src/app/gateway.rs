@@ -93,18 +93,14 @@ pub(super) async fn run(source: Source) -> Result<(), Fault> {
     let _sweeping = Housekeeping::start(&shared.sessions, config.sweep_every);
     let site = Site::build(config.clone(), shared.clone(), None).await?;
     let admin = site.desk.first_admin().await?;
-    greeting::say(&config, &doors, admin, &users);
     let ready = shared.ready.clone();
     let live = Live(Arc::new(ArcSwap::from_pointee(site)));
     let limits = config.limits.clone();
-    let reloading = match file {
-        Some((file, loaded)) => {
-            let reload = Reload::of(&file, &loaded)
-                .map_err(|error| Fault::new(format!("signals cannot be heard: {error}")))?;
-            Some(tokio::spawn(take_up(reload, live.clone(), shared)))
-        }
-        None => None,
-    };
+    let reload = file.map(|(file, loaded)| Reload::of(&file, &loaded)).transpose();
+    let reload = reload.map_err(|error| Fault::new(format!("signals cannot be heard: {error}")))?;
+    // Whoever reads that it is there may send it a hangup.
+    greeting::say(&config, &doors, admin, &users);
+    let reloading = reload.map(|reload| tokio::spawn(take_up(reload, live.clone(), shared)));
     serve::run(doors, limits, ready, live, stop.asked()).await;
     if let Some(reloading) = reloading {
         reloading.abort();

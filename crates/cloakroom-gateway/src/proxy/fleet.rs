@@ -65,9 +65,11 @@ impl Fleet {
             let (name, authorities) = (&settings.name, settings.authorities.as_ref());
             let upstream =
                 Upstream::new(settings.clone(), |server| known.take(name, server, authorities))?;
-            Ok((Arc::clone(name), Arc::new(upstream)))
+            Ok((Arc::clone(name), upstream))
         };
-        let upstreams = settings.iter().map(make).collect::<Result<_, Fault>>()?;
+        let upstreams = settings.iter().map(make).collect::<Result<Vec<_>, Fault>>()?;
+        let looked_after = |(name, upstream): (_, Upstream)| (name, upstream.looked_after().into());
+        let upstreams = upstreams.into_iter().map(looked_after).collect();
         Ok(Self { upstreams, borders: Arc::new(borders) })
     }
 
@@ -141,11 +143,13 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use cloakroom_testkit::servers::Certificates;
 
     use super::*;
     use crate::config::plain_upstream;
-    use crate::proxy::Scheme;
+    use crate::proxy::{HealthCheck, Scheme};
 
     fn server(scheme: Scheme, port: u16, weight: u32) -> ServerSettings {
         ServerSettings { scheme, host: "127.0.0.1".to_owned(), port, weight }
@@ -187,6 +191,24 @@ mod tests {
         assert!(same(&servers(&moved, "store"), &[a]));
         assert!(same(&servers(&moved, "shop")[..1], &[b]));
         assert!(same(&servers(&moved, "shop")[1..], &servers(&both, "shop")[..1]));
+    }
+
+    #[tokio::test]
+    async fn a_fleet_that_cannot_be_leaves_the_checks_of_the_one_before() {
+        let (path, every, timeout) =
+            ("/".to_owned(), Duration::from_secs(60), Duration::from_secs(1));
+        let check = HealthCheck { path, every, timeout, up_after: 1, down_after: 1 };
+        let checked = UpstreamSettings { health: Some(check), ..upstream("shop", &[1]) };
+        let first = fleet(&[checked], None);
+        let health = &servers(&first, "shop")[0].health;
+        let checks = 1;
+        assert!(health.set_down(checks, true), "these checks count");
+        let mut bad = upstream("bad", &[2]);
+        bad.servers[0].host = "a b".to_owned();
+        assert!(
+            Fleet::new(&[upstream("shop", &[1]), bad], Borders::default(), Some(&first)).is_err()
+        );
+        assert!(health.set_down(checks, false), "they still do, and it was down until now");
     }
 
     #[test]

@@ -122,6 +122,7 @@ async fn deliver(
             return Err(problem);
         };
         let request = going.request(&server, upstream.settings.keep_host, upload.take());
+        let request = Box::new(request);
         let (timeouts, since) = (&upstream.settings.timeouts, server.health.begin());
         let sent = attempt(&server, timeouts, request, &going.wish, fresh, since);
         let lost = match sent.await {
@@ -170,13 +171,14 @@ fn prepare(
     let wish = wish(&headers, version);
     let named = || HeaderValue::from_str(uri.authority()?.as_str()).ok();
     let host = headers.get(HOST).cloned().or_else(named);
-    headers.reserve(ADDED);
+    // Where there is no room for more, each of them says so.
+    _ = headers.try_reserve(ADDED);
     let peer = extensions.get().map(|PeerAddr(address)| *address);
     let client = Client { peer, https: secure, host: host.as_ref(), version };
     let hops = borders.inbound(&mut headers, &client, affinity_cookie(upstream));
     if hops > MOST_HOPS {
         let upstream = &*upstream.settings.name;
-        tracing::error!(upstream, hops, "a request comes back to the gateway again and again");
+        tracing::warn!(upstream, hops, "a request goes in a circle, or its sender says so in Via");
         return Err(Problem::Circle);
     }
     for (name, value) in identity {
@@ -248,7 +250,7 @@ impl Going {
 fn upload_problem(cut: Cut) -> Problem {
     match cut {
         Cut::TooLarge => Problem::TooLarge,
-        Cut::Slow => Problem::BadRequest("the body did not go on in time"),
+        Cut::Slow => Problem::TooSlow,
         Cut::Broken => Problem::BadRequest("the body ended before its end"),
     }
 }

@@ -124,8 +124,10 @@ impl Health {
     pub(super) fn succeeded(&self) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         if self.troubled.load(Ordering::Relaxed) {
-            self.with(|state| *state = State::default());
-            self.troubled.store(false, Ordering::Release);
+            self.with(|state| {
+                *state = State::default();
+                self.troubled.store(false, Ordering::Release);
+            });
         }
     }
 

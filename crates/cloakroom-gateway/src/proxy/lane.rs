@@ -2,7 +2,7 @@
 //! no other task has to be woken for it.
 
 use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use http::{Request, Response};
@@ -10,10 +10,15 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 
 use super::body::Upload;
 use super::wire::Wire;
 use crate::bell::Bell;
+
+/// As much is read ahead of a response: what is left of it anywhere keeps all of it. Also the most
+/// that its head may have.
+const MOST_AHEAD: usize = 128 * 1024;
 
 /// A connection.
 #[derive(Debug)]
@@ -38,7 +43,9 @@ pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>
 
 impl Lane {
     pub(super) async fn new(wire: Wire) -> hyper::Result<Self> {
-        let (sender, connection) = Builder::new().handshake(TokioIo::new(wire)).await?;
+        let mut builder = Builder::new();
+        builder.max_buf_size(MOST_AHEAD);
+        let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
         let driver = Driver::Here(Box::new(connection));
         Ok(Self { sender, driver, idle_since: Instant::now(), bell: Bell::default() })
     }
@@ -78,20 +85,36 @@ impl Lane {
     }
 
     /// Sends a request, and completes with the head of its response.
-    pub(super) async fn send(&mut self, request: Request<Upload>) -> Sent {
-        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
-        std::future::poll_fn(|cx| {
-            if matches!(self.driver, Driver::Task) {
-                return answer.as_mut().poll(cx);
-            }
-            self.drive(cx);
-            // Only the connection, which is driven from here, can wake it.
-            let answered = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            if answered.is_pending() && matches!(self.driver, Driver::Closed) {
-                cx.waker().wake_by_ref();
-            }
-            answered
-        })
-        .await
+    pub(super) fn send(&mut self, request: Request<Upload>) -> impl Future<Output = Sent> {
+        let answer = self.sender.try_send_request(request);
+        Sending { answer, lane: self }
+    }
+}
+
+pin_project! {
+    #[project = Projection]
+    /// A request under way.
+    struct Sending<'l, F> {
+        #[pin]
+        answer: F,
+        lane: &'l mut Lane,
+    }
+}
+
+impl<F: Future<Output = Sent>> Future for Sending<'_, F> {
+    type Output = Sent;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sent> {
+        let Projection { answer, lane } = self.project();
+        if matches!(lane.driver, Driver::Task) {
+            return answer.poll(cx);
+        }
+        lane.drive(cx);
+        // Only the connection, which is driven from here, can wake it.
+        let answered = answer.poll(&mut Context::from_waker(Waker::noop()));
+        if answered.is_pending() && matches!(lane.driver, Driver::Closed) {
+            cx.waker().wake_by_ref();
+        }
+        answered
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Upstream {
     pub(super) settings: UpstreamSettings,
     pub(super) members: Vec<Member>,
     turn: AtomicU64,
-    _checks: Checks,
+    checks: Checks,
 }
 
 /// A server, and its share of the work.
@@ -59,8 +59,14 @@ impl Upstream {
             Ok(Member { server, weight: wanted.weight })
         };
         let members = settings.servers.iter().map(&mut make).collect::<Result<Vec<_>, Fault>>()?;
-        let checks = Checks::start(&settings, &members);
-        Ok(Self { settings, members, turn: AtomicU64::new(0), _checks: checks })
+        Ok(Self { settings, members, turn: AtomicU64::new(0), checks: Checks::default() })
+    }
+
+    /// The same, whose servers are looked after from now on, and by nobody else: not before all that
+    /// goes with it is there.
+    pub(super) fn looked_after(mut self) -> Self {
+        self.checks = Checks::start(&self.settings, &self.members);
+        self
     }
 
     /// The server that gets a request, of those that have not been tried. One that is not well is

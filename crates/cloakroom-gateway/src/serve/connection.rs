@@ -25,6 +25,8 @@ use super::wire::Wire;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The least that hyper reads ahead.
 const LEAST_AHEAD: usize = 8192;
+/// As many bytes of a response by HTTP/2 wait to be sent.
+const MOST_UNSENT: usize = 32 * 1024;
 /// As many headers as are read without memory of their own.
 const USUAL_HEADERS: usize = 100;
 
@@ -148,6 +150,8 @@ fn second_builder(limits: &Limits) -> http2::Builder<Tasks> {
     builder.max_pending_accept_reset_streams(limits.resets);
     builder.max_local_error_reset_streams(limits.resets);
     builder.max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
+    // A client that opens its windows wide and reads nothing is not to fill the memory.
+    builder.max_send_buf_size(MOST_UNSENT);
     builder.keep_alive_interval(limits.keep_alive).keep_alive_timeout(limits.head);
     builder
 }

@@ -16,6 +16,7 @@ const MOST_CONNECTIONS: u64 = 10_000_000;
 /// More requests at once than one connection is good for.
 const MOST_STREAMS: u64 = 100_000;
 const MOST_HEADERS: u64 = 1_000;
+const MOST_HEAD_BYTES: usize = 512 * 1024;
 
 /// What there is to say for plain HTTP.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +74,16 @@ fn address(value: &DeValue<'_>) -> Result<SocketAddr, Bad> {
     })
 }
 
+/// Room for heads, of which those by HTTP/2 have no other limit to the number of their headers.
+fn head_bytes(value: &DeValue<'_>) -> Result<usize, Bad> {
+    match words::small_size(value)? {
+        bytes if bytes > MOST_HEAD_BYTES => {
+            Err(Bad::new("this is too large").help("write \"512 KiB\" or less"))
+        }
+        bytes => Ok(bytes),
+    }
+}
+
 /// What one client can take.
 pub(super) fn limits(section: Section<'_>) -> Limits {
     let usual = Limits::default();
@@ -85,7 +96,7 @@ pub(super) fn limits(section: Section<'_>) -> Limits {
         stalled: section.get("stalled", words::duration).unwrap_or(usual.stalled),
         streams: section.get("streams", words::number(1, MOST_STREAMS)).unwrap_or(usual.streams),
         resets: section.get("resets", words::number(1, MOST_STREAMS)).unwrap_or(usual.resets),
-        head_bytes: section.get("head_bytes", words::small_size).unwrap_or(usual.head_bytes),
+        head_bytes: section.get("head_bytes", head_bytes).unwrap_or(usual.head_bytes),
         headers: section.get("headers", words::number(1, MOST_HEADERS)).unwrap_or(usual.headers),
         drain: section.get("drain", words::or_none).unwrap_or(usual.drain),
         unready_first: section.get("unready_first", words::or_none).unwrap_or(usual.unready_first),

@@ -19,7 +19,7 @@ pub(super) fn words(problem: Problem) -> (&'static str, Cow<'static, str>) {
         Problem::CookieNotKept => (
             "请通过 HTTPS 访问",
             "您的浏览器不会通过普通 HTTP 保存登录状态，因此未能登录。请在网址前加上 https://；\
-             如果仍然无法登录，请告知网站管理员：运行 `cloakroom check` 可查看处理办法。",
+             如果仍然无法登录，请告知网站管理员：本站需要启用 HTTPS。",
         ),
         Problem::Denied => (
             "此内容不对外开放",
@@ -37,13 +37,15 @@ pub(super) fn words(problem: Problem) -> (&'static str, Cow<'static, str>) {
             "此请求来自其他网站",
             "这个表单是由其他网站的页面发送的，因此未做任何处理。请在本站打开页面，再提交表单。",
         ),
-        Problem::WrongHost => ("此地址不在这里", "此网关不提供这个域名的站点。请检查网址。"),
+        Problem::WrongHost => ("此网站不由本网关提供", "此网关不提供这个域名的站点。请检查网址。"),
         Problem::NotFound => ("没有这个页面", "请检查网址，或从首页开始。"),
         Problem::MethodNotAllowed => (
             "此页面不支持这种操作",
             "请返回并使用页面上的按钮。程序可在 Allow 标头中查看支持的方法。",
         ),
-        Problem::TooSlow => ("发送超时", "您发送的内容只到达了一部分，未做任何处理。请重试。"),
+        Problem::TooSlow => {
+            ("发送超时", "您发送的内容只有一部分及时到达。请先确认是否已处理，再重试。")
+        }
         Problem::TooManySessions => {
             ("您已在其他设备上登录", "您登录的设备数已达上限。请先在其中一台设备上退出，然后重试。")
         }

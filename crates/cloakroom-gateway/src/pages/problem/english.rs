@@ -25,8 +25,8 @@ pub(super) fn words(problem: Problem) -> (&'static str, Cow<'static, str>) {
         Problem::CookieNotKept => (
             "Please come by HTTPS",
             "Your browser keeps no login over plain HTTP, so nobody was signed in. Write https:// \
-             before this site’s address; if that does not help, tell whoever runs it that \
-             `cloakroom check` says what to do.",
+             before this site’s address; if that does not help, tell whoever runs it that it \
+             needs HTTPS.",
         ),
         Problem::Denied => (
             "This is not open to visitors",
@@ -60,7 +60,8 @@ pub(super) fn words(problem: Problem) -> (&'static str, Cow<'static, str>) {
         ),
         Problem::TooSlow => (
             "This took too long to arrive",
-            "Only a part of what you have sent has come, and nothing was done. Try again.",
+            "Only a part of what you have sent has come in time. Look whether anything was done before \
+             you try again.",
         ),
         Problem::TooManySessions => (
             "You are signed in elsewhere",

@@ -50,7 +50,8 @@ pub(super) fn words(problem: Problem) -> Cow<'static, str> {
             "This address knows other methods, which the header Allow names."
         }
         Problem::TooSlow => {
-            "Only a part of the request’s body came in time, and nothing was done. Send it again."
+            "Only a part of the request’s body came in time. Look whether anything was done before you \
+             send it again."
         }
         Problem::TooManySessions => {
             "The user is signed in as often as they may be. End one of their sessions, and try \

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -97,9 +97,9 @@ impl fmt::Display for Cause {
 }
 
 impl Lost {
-    fn unreached(error: impl Error + Send + Sync + 'static, request: Request<Upload>) -> Self {
+    fn unreached(error: impl Error + Send + Sync + 'static, request: Box<Request<Upload>>) -> Self {
         let cause = Cause::Error(Box::new(error));
-        Self { why: Why::Connect, cause, unsent: Some(Box::new(request)) }
+        Self { why: Why::Connect, cause, unsent: Some(request) }
     }
 
     const fn slow(within: Duration) -> Self {
@@ -116,11 +116,12 @@ impl Lost {
 type Answer = Result<Response<Download>, Lost>;
 
 /// Sends a request, and completes with its response's head. `fresh`: by a new connection. `since`:
-/// as things stand with the server now.
+/// as things stand with the server now. The request is boxed, as every future on the way would have
+/// room for it twice.
 pub(super) async fn attempt(
     server: &Arc<Server>,
     timeouts: &Timeouts,
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
     wish: &Wish,
     fresh: bool,
     since: Since,
@@ -142,7 +143,7 @@ pub(super) async fn attempt(
 async fn by_lane(
     server: &Arc<Server>,
     timeouts: &Timeouts,
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
     wish: &Wish,
     fresh: bool,
 ) -> Answer {
@@ -161,9 +162,11 @@ async fn by_lane(
     }
     let progress = request.body().progress();
     let mut bell = std::mem::take(&mut lane.bell);
-    let sending = lane.send(request);
-    let Some(sent) = within(timeouts.response, progress.as_deref(), &mut bell, sending).await
-    else {
+    let sent = {
+        let sending = pin!(lane.send(*request));
+        within(timeouts.response, progress.as_deref(), &mut bell, sending).await
+    };
+    let Some(sent) = sent else {
         return Err(Lost::slow(timeouts.response));
     };
     lane.bell = bell;
@@ -199,7 +202,7 @@ async fn open(server: &Server, timeouts: &Timeouts) -> io::Result<Lane> {
 async fn by_stream(
     server: &Arc<Server>,
     timeouts: &Timeouts,
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
     fresh: bool,
 ) -> Answer {
     let load = Load::new(server);
@@ -209,10 +212,10 @@ async fn by_stream(
         Err(error) => return Err(Lost::unreached(error, request)),
     };
     let waited = taken.waited && !fresh;
-    let sending = Box::pin(server.streams.send(taken, request));
+    let mut sending = Box::pin(server.streams.send(taken, *request));
     let mut bell = Bell::default();
-    let Some(sent) = within(timeouts.response, progress.as_deref(), &mut bell, sending).await
-    else {
+    let sent = within(timeouts.response, progress.as_deref(), &mut bell, sending.as_mut()).await;
+    let Some(sent) = sent else {
         return Err(Lost::slow(timeouts.response));
     };
     let (response, place) =
@@ -227,9 +230,8 @@ async fn within<T>(
     most: Duration,
     progress: Option<&Progress>,
     bell: &mut Bell,
-    answer: impl Future<Output = T>,
+    mut answer: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
-    let mut answer = pin!(answer);
     let (mut seen, mut deadline) = (0, Instant::now() + most);
     poll_fn(|cx| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {

@@ -74,7 +74,7 @@ pub(super) fn gateway_for(
     limits: Limits,
     login: Option<Live>,
 ) -> Gateway {
-    let upstream = Arc::new(Upstream::new(settings, |_| None).unwrap());
+    let upstream = Arc::new(Upstream::new(settings, |_| None).unwrap().looked_after());
     let identity = HeaderName::from_static("x-user-id");
     let own = OwnCookies::new(vec!["session".to_owned()]);
     let tokens = TokenHeaders::default();

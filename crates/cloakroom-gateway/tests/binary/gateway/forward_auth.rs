@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -13,6 +13,7 @@ use cloakroom_testkit::servers::Redis;
 use tempfile::TempDir;
 
 use super::fronts::{Front, Running, Service};
+use crate::support::free_port;
 
 const BOUND: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(20);
@@ -29,7 +30,7 @@ struct Gateway {
 impl Gateway {
     fn start(store: &str) -> Self {
         let place = tempfile::tempdir().unwrap();
-        let addr = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let config = format!(
             r#"
 trusted_proxies = ["127.0.0.1"]
