@@ -43,10 +43,11 @@ pub(crate) async fn run<S>(
     let (stopping, stopped) = stop::signal();
     let connections = Arc::new(Connections::new(limits, service, stopped));
     let mut accepting = JoinSet::new();
+    // Before anybody can ask.
+    ready.set(true);
     for door in doors {
         accepting.spawn(door.accept(Arc::clone(&connections), Arc::clone(&capacity)));
     }
-    ready.set(true);
     stop.await;
     ready.set(false);
     tokio::time::sleep(unready_first).await;

@@ -203,7 +203,8 @@ async fn what_is_under_way_is_finished_before_the_end() {
     upload.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")).await;
     upload.send(vec![b'x'; PIECE]).await;
     let mut idle = Wire::to(&gateway).await;
-    assert!(idle.get("/.cloakroom/health/ready").await.0.starts_with("HTTP/1.1 200 "));
+    let (ready, _) = idle.get("/.cloakroom/health/ready").await;
+    assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
     let mut silent = Wire::to(&gateway).await;
 
     signal(gateway.id(), Signal::TERM);
