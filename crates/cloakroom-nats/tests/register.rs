@@ -151,12 +151,12 @@ async fn what_the_backend_forgets_this_node_forgets_as_well() {
     assert_eq!((swapped, store.register().known()), (Swapped::Done, 1));
     let forgotten = async {
         let mut looks = interval(Duration::from_millis(20));
-        while store.register().known() > 0 {
+        // The server may be the later one by a moment.
+        while store.register().known() > 0 || held(&store, at).await.is_some() {
             looks.tick().await;
         }
     };
     timeout(BOUND, forgotten).await.expect("it is forgotten");
-    assert_eq!(held(&store, at).await, None);
     let again = store.register().swap(at, None, Some(&short)).await.expect("it answers");
     assert_eq!(again, Swapped::Done);
 }
