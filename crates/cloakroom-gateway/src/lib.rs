@@ -20,6 +20,7 @@ mod pages;
 mod proxy;
 mod serve;
 mod signals;
+mod stall;
 mod terminal;
 mod visitor;
 

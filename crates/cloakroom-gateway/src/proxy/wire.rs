@@ -11,7 +11,6 @@ use std::time::Duration;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Sleep, sleep};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -19,14 +18,14 @@ use super::trust::Trust;
 use super::{Scheme, ServerSettings};
 use crate::fault::chain;
 use crate::gathered::{ROOM, gathered};
+use crate::stall::Stall;
 
 /// A connection's bytes.
 #[derive(Debug)]
 pub(super) struct Wire {
     inner: Inner,
     /// How long nothing may be taken.
-    stalled: Duration,
-    stall: Option<Pin<Box<Sleep>>>,
+    stall: Stall,
 }
 
 #[derive(Debug)]
@@ -60,7 +59,7 @@ impl Wire {
             }
             (Scheme::Http | Scheme::H2c, _) => Inner::Plain(stream),
         };
-        Ok(Self { inner, stalled, stall: None })
+        Ok(Self { inner, stall: Stall::new(stalled) })
     }
 
     /// Limits how long `written` may be pending.
@@ -69,15 +68,9 @@ impl Wire {
         cx: &mut Context<'_>,
         written: Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
-        if written.is_ready() {
-            self.stall = None;
-            return written;
-        }
-        let stalled = self.stalled;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(stalled)));
-        stall.as_mut().poll(cx).map(|()| {
+        self.stall.limit(cx, written, |stalled| {
             let why = format!("the server took nothing for {stalled:?}");
-            Err(io::Error::new(io::ErrorKind::TimedOut, why))
+            io::Error::new(io::ErrorKind::TimedOut, why)
         })
     }
 }

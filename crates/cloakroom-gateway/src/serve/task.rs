@@ -10,7 +10,8 @@ use std::time::Duration;
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
-use tokio::time::{Sleep, sleep};
+
+use crate::stall::Stall;
 
 tokio::task_local! {
     static PROGRESS: Arc<Progress>;
@@ -56,8 +57,7 @@ where
     fn execute(&self, request: F) {
         let progress = Arc::<Progress>::default();
         let inner = PROGRESS.scope(Arc::clone(&progress), request);
-        let stalled = self.stalled;
-        tokio::spawn(Task { inner, progress, seen: 0, stalled, stall: None });
+        tokio::spawn(Task { inner, progress, seen: 0, stall: Stall::new(self.stalled) });
     }
 }
 
@@ -68,8 +68,7 @@ pin_project! {
         progress: Arc<Progress>,
         // What was given when the wait for the client began.
         seen: u32,
-        stalled: Duration,
-        stall: Option<Pin<Box<Sleep>>>,
+        stall: Stall,
     }
 }
 
@@ -86,12 +85,12 @@ impl<F: Future<Output = ()>> Future for Task<F> {
         let given = this.progress.given.load(Ordering::Relaxed);
         let is_the_clients = given > 0 && !this.progress.waits.load(Ordering::Relaxed);
         if !is_the_clients || given != *this.seen {
-            (*this.seen, *this.stall) = (given, None);
+            *this.seen = given;
+            this.stall.end();
         }
         if !is_the_clients {
             return Poll::Pending;
         }
-        let stalled = *this.stalled;
-        this.stall.get_or_insert_with(|| Box::pin(sleep(stalled))).as_mut().poll(cx)
+        this.stall.poll(cx)
     }
 }

@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
 
 use super::pace::Pace;
 use super::tape::Tape;
 use crate::gathered::{ROOM, gathered};
+use crate::stall::Stall;
 
 /// A connection's bytes.
 #[derive(Debug)]
@@ -24,8 +24,7 @@ pub(super) struct Wire<T> {
     /// Where the bytes of heads are remembered, if anywhere.
     tape: Option<Arc<Tape>>,
     /// How long nothing may be taken.
-    stalled: Duration,
-    stall: Option<Pin<Box<Sleep>>>,
+    stall: Stall,
 }
 
 impl<T> Wire<T> {
@@ -36,7 +35,7 @@ impl<T> Wire<T> {
         tape: Option<Arc<Tape>>,
         stalled: Duration,
     ) -> Self {
-        Self { inner, ahead, pace, tape, stalled, stall: None }
+        Self { inner, ahead, pace, tape, stall: Stall::new(stalled) }
     }
 
     fn note(&self, bytes: &[u8]) {
@@ -54,13 +53,7 @@ impl<T> Wire<T> {
         cx: &mut Context<'_>,
         written: Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
-        if written.is_ready() {
-            self.stall = None;
-            return written;
-        }
-        let stalled = self.stalled;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(stalled)));
-        stall.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        self.stall.limit(cx, written, |_| io::ErrorKind::TimedOut.into())
     }
 }
 

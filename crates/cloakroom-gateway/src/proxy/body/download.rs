@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::Stall;
 use crate::proxy::lane::Lane;
 use crate::proxy::server::Load;
+use crate::stall::Stall;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 

@@ -10,8 +10,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::Stall;
 use crate::proxy::headers::TrailerBorder;
+use crate::stall::Stall;
 
 /// Why a request's body was not sent to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
